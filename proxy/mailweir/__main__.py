@@ -1,0 +1,5 @@
+"""`python -m mailweir` is `mailweir`."""
+
+from mailweir.app.cli import main
+
+main()

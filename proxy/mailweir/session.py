@@ -1,0 +1,186 @@
+"""Who is talking, and about what: the nouns that plugins are handed.
+
+`net` makes the session, the relay drives it, `app` keeps the register. What belongs to one message lives
+in a `Transaction` that dies with it. Plugins may read all of it, and write `notes`, the envelope and a
+command's arguments.
+"""
+
+import base64
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from mailweir.verdict import Decision
+
+if TYPE_CHECKING:
+    from mailweir.message import Message
+
+Protocol = Literal["smtp", "lmtp", "pop3", "imap"]
+Leg = Literal["client", "upstream"]
+Outcome = Literal["accepted", "rejected", "deferred", "discarded", "aborted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A socket's address; `host` is the path and `port` 0 for a unix socket."""
+
+    host: str
+    port: int = 0
+
+    def __str__(self) -> str:
+        if not self.port:
+            return f"unix:{self.host}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """What a finished handshake agreed on. `version` as OpenSSL names it ("TLSv1.3")."""
+
+    version: str
+    cipher: str
+    sni: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Recipient:
+    """One RCPT. `address` is what stood between the angle brackets, `parameters` the rest, verbatim."""
+
+    address: str
+    parameters: str = ""
+    accepted: bool = False
+
+    @property
+    def local(self) -> str:
+        """The part before the last `@`, as it was written."""
+        return self.address.rpartition("@")[0] if "@" in self.address else self.address
+
+    @property
+    def domain(self) -> str:
+        """The part behind the last `@`, in lower case; empty if there is none."""
+        return self.address.rpartition("@")[2].lower() if "@" in self.address else ""
+
+
+@dataclass(slots=True, eq=False)
+class Envelope:
+    """Sender and recipients of one SMTP or LMTP transaction (RFC 5321 3.3)."""
+
+    sender: str = ""
+    parameters: str = ""
+    recipients: list[Recipient] = field(default_factory=list)
+
+    @property
+    def accepted(self) -> list[Recipient]:
+        """The recipients that the client was told were accepted, in the order of their RCPTs."""
+        return [recipient for recipient in self.recipients if recipient.accepted]
+
+
+@dataclass(slots=True, eq=False)
+class Transaction:
+    """One message on its way, from the first command about it to the final reply.
+
+    `size` counts octets of the text as the client or the server sent it, without stuffing. `reply` is the
+    final answer that the client got, one line without CRLF. Times are seconds of the session's clock;
+    `asked` is what of the duration plugins took.
+    """
+
+    id: str
+    stage: str
+    started: float
+    envelope: Envelope = field(default_factory=Envelope)
+    message: "Message | None" = None
+    size: int = 0
+    outcome: Outcome = "aborted"
+    decision: Decision | None = None
+    reply: str = ""
+    duration: float = 0.0
+    asked: float = 0.0
+
+
+class Credentials:
+    """What a client logs in with. The secret is never printed: ask for it by `secret()`."""
+
+    __slots__ = ("_secret", "authzid", "mechanism", "user")
+
+    def __init__(self, mechanism: str, user: str, secret: str, authzid: str = "") -> None:
+        self.mechanism = mechanism
+        self.user = user
+        self.authzid = authzid
+        self._secret = secret
+
+    def secret(self) -> str:
+        """The password or token in clear."""
+        return self._secret
+
+    def __repr__(self) -> str:
+        return f"Credentials({self.mechanism}, user={self.user!r})"
+
+
+@dataclass(slots=True, eq=False)
+class Command:
+    """Any command that has no hook of its own. A plugin may assign `arguments`.
+
+    `name` is the verb in capitals ("VRFY", "STAT", "UID FETCH"), `arguments` the octets behind it without
+    CRLF; of an IMAP command with literals, those up to the first literal. The relay sends the command on
+    octet for octet unless `arguments` was changed; CR, LF and NUL in new arguments are an error of the
+    plugin.
+    """
+
+    name: str
+    arguments: bytes
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """One client connection and the upstream one behind it.
+
+    `opened` is a time of the session's clock; `duration`, in seconds, is 0 until both legs are closed.
+    """
+
+    id: str
+    listener: str
+    protocol: Protocol
+    client: Address
+    local: Address
+    opened: float
+    upstream: str = ""
+    upstream_address: str = ""
+    client_tls: Tls | None = None
+    upstream_tls: Tls | None = None
+    helo: str = ""
+    login: str = ""
+    mechanism: str = ""
+    closed: str = ""
+    state: str = "connected"
+    transaction: Transaction | None = None
+    transactions: int = 0
+    octets_in: int = 0
+    octets_out: int = 0
+    duration: float = 0.0
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def begin(self, stage: str, now: float) -> Transaction:
+        """Start the next transaction; `now` is the session clock's time."""
+        self.transactions += 1
+        self.transaction = Transaction(f"{self.id}.{self.transactions}", stage, now)
+        return self.transaction
+
+    @property
+    def trusted(self) -> bool:
+        """The client reached us over loopback or a unix socket."""
+        return (
+            not self.client.port
+            or self.client.host in ("::1", "127.0.0.1")
+            or self.client.host.startswith("127.")
+        )
+
+
+def session_ids() -> Iterator[str]:
+    """Ids that sort by time and are unique among processes: 13 characters of base32."""
+    seed = int.from_bytes(os.urandom(2)) << 8
+    for count in itertools.count(seed):
+        stamp = int(time.time()) << 24 | count & 0xFFFFFF
+        yield base64.b32hexencode(stamp.to_bytes(8)).decode().rstrip("=").lower()

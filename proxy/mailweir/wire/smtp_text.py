@@ -1,0 +1,72 @@
+"""A message's text in pieces cut anywhere: looked through for CR and LF that stand alone, and dot-stuffed.
+
+`dots` knows how a text ends on the wire and works on pieces as `DotReader` gives them. Here pieces may
+come from anywhere: from a chunk of BDAT, or from the spool with an edited header in front.
+"""
+
+import stringzilla as sz
+
+from mailweir.wire.dots import CRLF, stray, stuff
+
+
+class Strays:
+    """Finds a CR or LF that stands alone (RFC 5321 2.3.8), also where it is cut from its other half.
+
+    >>> strays = Strays()
+    >>> strays.found(b"a\\r"), strays.found(b"\\nb\\r"), strays.found(b"c")
+    (False, False, True)
+    """
+
+    __slots__ = ("_cr",)
+
+    def __init__(self) -> None:
+        self._cr = False
+
+    def found(self, piece: bytes, *, end: bool = False) -> bool:
+        """Tell whether there is one in this piece; `end`: no other piece follows."""
+        if self._cr:
+            piece = b"\r" + piece
+        self._cr = not end and piece.endswith(b"\r")
+        return stray(piece[:-1] if self._cr else piece)
+
+
+class DotWriter:
+    """Stuffs a text and ends it (RFC 5321 4.5.2, 4.1.1.4).
+
+    >>> writer = DotWriter()
+    >>> writer.write(b"a\\r") + writer.write(b"\\n.b") + writer.end()
+    b'a\\r\\n..b\\r\\n.\\r\\n'
+    """
+
+    __slots__ = ("_cr", "_line_start")
+
+    def __init__(self) -> None:
+        self._cr = False
+        self._line_start = True
+
+    def write(self, piece: bytes) -> bytes:
+        """What leaves for `piece`; a CR at its end is kept until the next."""
+        if self._cr:
+            piece = b"\r" + piece
+        self._cr = piece.endswith(b"\r")
+        if self._cr:
+            piece = piece[:-1]
+        if not piece:
+            return b""
+        start, self._line_start = self._line_start, piece.endswith(CRLF)
+        return stuff(piece, at_line_start=start)
+
+    def end(self) -> bytes:
+        """The end; a last line without CRLF gets one (RFC 3030 can carry such a text, DATA can't)."""
+        held = b"\r" if self._cr else b""
+        return held + (b".\r\n" if self._line_start and not held else b"\r\n.\r\n")
+
+
+def stuffing(text: bytes, *, at_line_start: bool) -> int:
+    """How many dots of a stuffed text its sender has put there (RFC 5321 4.5.2).
+
+    >>> stuffing(b"..\\r\\n..a\\r\\n", at_line_start=True)
+    2
+    """
+    dots: int = sz.count(text, b"\r\n.")
+    return dots + (at_line_start and text.startswith(b"."))

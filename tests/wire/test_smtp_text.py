@@ -1,0 +1,54 @@
+"""Texts in pieces cut anywhere."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailweir.wire.dots import DotReader, stuff, unstuff
+from mailweir.wire.smtp_text import DotWriter, Strays, stuffing
+
+PIECES = st.lists(st.text("\r\n.a").map(str.encode), max_size=8)
+
+STRAYS = {
+    "a pair": ([b"a\r\nb"], False),
+    "a pair cut in two": ([b"a\r", b"\nb"], False),
+    "a pair cut by nothing": ([b"a\r", b"", b"\nb"], False),
+    "LF": ([b"a\nb"], True),
+    "CR": ([b"a\rb"], True),
+    "CR at a seam": ([b"a\r", b"b"], True),
+    "CR CR at a seam": ([b"a\r", b"\r\n"], True),
+    "CR at the end": ([b"a\r"], True),
+    "LF at the start": ([b"\n"], True),
+}
+
+
+@pytest.mark.parametrize(("pieces", "found"), STRAYS.values(), ids=STRAYS.keys())
+def test_strays(pieces: list[bytes], found: bool) -> None:
+    strays = Strays()
+    last = len(pieces) - 1
+    assert any(strays.found(piece, end=at == last) for at, piece in enumerate(pieces)) == found
+
+
+@given(PIECES)
+def test_strays_are_what_is_left_without_pairs(pieces: list[bytes]) -> None:
+    strays = Strays()
+    found = any([strays.found(piece) for piece in pieces] + [strays.found(b"", end=True)])
+    left = b"".join(pieces).replace(b"\r\n", b"")
+    assert found == (b"\r" in left or b"\n" in left)
+
+
+@given(PIECES)
+def test_what_is_written_is_read_again(pieces: list[bytes]) -> None:
+    text = b"".join(pieces)
+    writer = DotWriter()
+    wire = b"".join(writer.write(piece) for piece in pieces) + writer.end()
+    reader = DotReader()
+    read = unstuff(b"".join(reader.feed(wire)), at_line_start=True)
+    assert reader.ended and reader.rest == b""
+    assert read == text if text.endswith(b"\r\n") or not text else read == text + b"\r\n"
+
+
+@given(st.text("\r\n.a").map(str.encode), st.booleans())
+def test_stuffing_is_what_stuff_adds(text: bytes, at_line_start: bool) -> None:
+    stuffed = stuff(text, at_line_start=at_line_start)
+    assert stuffing(stuffed, at_line_start=at_line_start) == len(stuffed) - len(text)
