@@ -1,0 +1,379 @@
+"""What the four relays share: dialling, asking the chain, holding, patience, splicing, ending.
+
+A relay reads its two sides through two readers. Each direction is read until something holds it: an
+answer that decides what the next octets mean, a plugin that thinks, a connection being made. What was
+already received waits in the reader, and the side is paused, so a hold costs one piece of memory.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from mailweir import metrics
+from mailweir.chain.chain import Chain
+from mailweir.relay.direction import Direction, Reader
+from mailweir.relay.patience import Patience
+from mailweir.relay.rules import Rules
+from mailweir.relay.side import Dial, Side
+from mailweir.session import Leg, Outcome, Session, Tls, Transaction
+from mailweir.verdict import Decision, Route
+from mailweir.wire.errors import ProtocolError
+
+Log = structlog.typing.FilteringBoundLogger
+
+
+class Conversation(ABC):
+    """A relay. Subclasses give the protocol: what events mean, and what is said when something fails."""
+
+    def __init__(
+        self,
+        session: Session,
+        chain: Chain,
+        rules: Rules,
+        clock: IReactorTime,
+        client: Side,
+        dial: Dial,
+        log: Log,
+        from_client: Reader,
+        from_upstream: Reader,
+    ) -> None:
+        self.session = session
+        self.chain = chain
+        self.rules = rules
+        self.clock = clock
+        self.client = client
+        self.upstream: Side | None = None
+        self.log = log
+        self.from_client = from_client
+        self.from_upstream = from_upstream
+        self.spliced = False
+        self.retiring = False
+        self._dial = dial
+        self._asked: Deferred[Any] | None = None
+        self._patience = Patience(clock, self.patience, self._silent)
+        self._gone: set[Leg] = set()
+        self._closed = False
+        self._greeted = False
+        self._client = Direction(
+            from_client, self.on_client, self._client_erred, lambda: self._broke(Failure()), client
+        )
+        self._upstream = Direction(
+            from_upstream, self.on_upstream, self._upstream_erred, lambda: self._broke(Failure())
+        )
+
+    # What a protocol must say for itself.
+
+    @abstractmethod
+    def on_client(self, event: Any) -> None:
+        """The client said something."""
+
+    @abstractmethod
+    def on_upstream(self, event: Any) -> None:
+        """Upstream said something."""
+
+    @abstractmethod
+    def refuse_session(self, decision: Decision | None, reason: str) -> None:
+        """Say, in place of the greeting, that there will be no session, and close the client's side.
+
+        `decision` is a plugin's, or None: upstream can't be had.
+        """
+
+    @abstractmethod
+    def on_client_error(self, error: ProtocolError) -> None:
+        """The client broke the rules; answer it."""
+
+    @abstractmethod
+    def on_upstream_lost(self, reason: str) -> None:
+        """Upstream is gone for good: answer all that is open, and close or abort the client's side."""
+
+    @abstractmethod
+    def on_upstream_ready(self) -> None:
+        """Upstream is connected; its greeting is expected next."""
+
+    @abstractmethod
+    def on_client_gone(self) -> None:
+        """The client has left: make sure that nothing half is delivered, then let go of upstream."""
+
+    @abstractmethod
+    def patience(self) -> tuple[float, Leg]:
+        """How many seconds of silence are borne now, and whose silence it is. 0 seconds: any."""
+
+    @abstractmethod
+    def on_silence(self, leg: Leg) -> None:
+        """`leg` was silent for longer than `patience`."""
+
+    def on_drained(self, leg: Leg) -> None:
+        """`leg` takes more octets. For those who send what they have stored."""
+
+    def on_secured(self, leg: Leg) -> None:
+        """The handshake that was asked for succeeded."""
+
+    def on_retire(self) -> None:
+        """We shut down: end the session now if it stands at a border, else when it reaches one."""
+
+    # What `net` calls.
+
+    def arrived(self) -> None:
+        listener, protocol = self.session.listener, self.session.protocol
+        metrics.CONNECTIONS.cell(listener, protocol).add()
+        metrics.SESSIONS.cell(listener, protocol).add()
+        self._patience.start()
+        self.hold("dialling")
+        if self.session.client_tls:
+            self.chain.tell("tls_started", session=self.session, leg="client")
+        self.ask(self._connected, "connected", session=self.session)
+
+    def upstream_ready(self, side: Side, tls: Tls | None) -> None:
+        if "client" in self._gone:
+            side.abort()
+            return
+        self.upstream = self._upstream.side = side
+        self.session.upstream_tls = tls
+        self.touch()
+        if tls:
+            self.chain.tell("tls_started", session=self.session, leg="upstream")
+        self.on_upstream_ready()
+
+    def upstream_failed(self, reason: str) -> None:
+        if "client" not in self._gone:
+            self.log.warning("upstream unreachable", upstream=self.session.upstream, reason=reason)
+            self.refuse_session(None, reason)
+
+    def client_octets(self, data: bytes) -> None:
+        self._patience.touch()
+        self.session.octets_in += len(data)
+        if self.spliced and self.upstream is not None:
+            self.upstream.write(data)
+            return
+        self._client.feed(data)
+
+    def upstream_octets(self, data: bytes) -> None:
+        self._patience.touch()
+        self.session.octets_out += len(data)
+        if self.spliced:
+            self.client.write(data)
+            return
+        self._upstream.feed(data)
+
+    def client_drained(self) -> None:
+        self.on_drained("client")
+
+    def upstream_drained(self) -> None:
+        self.on_drained("upstream")
+
+    def client_secured(self, tls: Tls) -> None:
+        self.session.client_tls = tls
+        self.touch()
+        self.chain.tell("tls_started", session=self.session, leg="client")
+        self.on_secured("client")
+
+    def upstream_secured(self, tls: Tls) -> None:
+        self.session.upstream_tls = tls
+        self.touch()
+        self.chain.tell("tls_started", session=self.session, leg="upstream")
+        self.on_secured("upstream")
+
+    def client_gone(self, reason: str) -> None:
+        self._gone.add("client")
+        self._client.over = True
+        self.close_reason(reason or "client closed")
+        if self._asked is not None:
+            self._asked.cancel()
+        self.on_client_gone()
+        if self.upstream is None:
+            self._gone.add("upstream")
+        self._ended()
+
+    def upstream_gone(self, reason: str) -> None:
+        self._gone.add("upstream")
+        self._upstream.over = True
+        if "client" not in self._gone:
+            if self.spliced:
+                self.close_reason(reason or "upstream closed")
+                self.client.close()
+            else:
+                if not self.session.closed:
+                    metrics.UPSTREAM_LOST.cell(self.session.upstream).add()
+                self.close_reason(reason or "upstream closed")
+                self.on_upstream_lost(reason)
+        self._ended()
+
+    def owes_answer(self) -> bool:
+        if self.spliced or not self.session.octets_in:
+            return False
+        return bool(self._client.holds) or self.patience()[1] == "upstream"
+
+    def retire(self) -> None:
+        self.retiring = True
+        self.on_retire()
+
+    # What protocols use.
+
+    def ask(
+        self, then: Callable[[Decision | None], None], hook: str, *, leg: Leg = "client", **facts: Any
+    ) -> None:
+        """Put `hook` to the chain, then call `then`: at once, or when the plugin has thought.
+
+        Meanwhile `leg` is held. `then` is not called if the client leaves.
+        """
+        answer = self.chain.ask(hook, **facts)
+        if not isinstance(answer, Deferred):
+            then(answer)
+            return
+        self._asked = answer
+        self.hold("plugin", leg)
+
+        def answered(decision: Decision | None) -> None:
+            self._asked = None
+            self.touch()
+            then(decision)
+            self.release("plugin", leg)
+
+        answer.addCallbacks(answered, lambda failure: None)
+        answer.addErrback(self._broke)
+
+    def hold(self, why: str, leg: Leg = "client") -> None:
+        """Read no further on `leg` until `release` is called with the same reason."""
+        (self._client if leg == "client" else self._upstream).hold(why)
+
+    def release(self, why: str, leg: Leg = "client") -> None:
+        """Take one reason away, and go on reading if it was the last."""
+        (self._client if leg == "client" else self._upstream).release(why)
+
+    def held(self, leg: Leg = "client") -> bool:
+        return bool((self._client if leg == "client" else self._upstream).holds)
+
+    def splice(self) -> None:
+        """From here on the session is raw octets both ways; what was read ahead goes first."""
+        assert self.upstream is not None
+        self.spliced = True
+        self.log.info("spliced")
+        self.upstream.write(self.from_client.rest())
+        self.client.write(self.from_upstream.rest())
+        self._client.end()
+        self._upstream.end()
+        self.client.resume("held")
+        self.upstream.resume("held")
+
+    def greeted(self) -> None:
+        """The client has been greeted: the session is open, and the client is read."""
+        self._greeted = True
+        self.chain.tell("session_opened", session=self.session)
+        self.release("dialling")
+
+    def touch(self) -> None:
+        self._patience.touch()
+
+    def close_reason(self, reason: str) -> None:
+        """Remember why the session ends; the first reason counts."""
+        if not self.session.closed:
+            self.session.closed = reason
+
+    def hang_up(self, reason: str) -> None:
+        """End both sides in good order, after what was written."""
+        self.close_reason(reason)
+        self.client.close()
+        if self.upstream is not None:
+            self.upstream.close()
+
+    def cut(self, reason: str) -> None:
+        """End both sides at once: nothing that is under way may look complete."""
+        self.close_reason(reason)
+        self.client.abort()
+        if self.upstream is not None:
+            self.upstream.abort()
+
+    def broke_rules(self, leg: Leg, error: ProtocolError) -> None:
+        """Count and log what a side said against the rules."""
+        metrics.PROTOCOL_ERRORS.cell(self.session.listener, self.session.protocol, leg).add()
+        self.log.info("protocol error", leg=leg, error=error.text)
+
+    def finish(
+        self, transaction: Transaction, outcome: Outcome, reply: str, decision: Decision | None = None
+    ) -> None:
+        """The fate of a message is known: count it and tell the plugins. A second call does nothing."""
+        if transaction.duration:
+            return
+        transaction.duration = max(self.clock.seconds() - transaction.started, 1e-6)
+        transaction.outcome = outcome
+        transaction.reply = reply
+        if decision is not None:
+            transaction.decision = decision
+        listener, protocol = self.session.listener, self.session.protocol
+        metrics.MESSAGES.cell(listener, protocol, transaction.stage, outcome).add()
+        metrics.MESSAGE_OCTETS.cell(listener, protocol).observe(transaction.size)
+        self.chain.tell("message_done", session=self.session, transaction=transaction)
+        if self.session.transaction is transaction:
+            self.session.transaction = None
+
+    # Inside.
+
+    def _connected(self, decision: Decision | None) -> None:
+        if decision is not None and not decision.passes:
+            self.refuse_session(decision, "")
+        elif self.rules.upstream == "route":
+            answer = self.chain.route(self.session)
+            if isinstance(answer, Deferred):
+                self._asked = answer
+                answer.addCallbacks(self._routed, lambda failure: None)
+                answer.addErrback(self._broke)
+            else:
+                self._routed(answer)
+        else:
+            self._routed(Route(self.rules.upstream))
+
+    def _routed(self, route: Route | Decision | None) -> None:
+        self._asked = None
+        if isinstance(route, Route):
+            self.session.upstream = route.upstream
+            self._dial(self, route.upstream)
+        else:
+            self.refuse_session(route, "no plugin named an upstream")
+
+    def _client_erred(self, error: ProtocolError) -> None:
+        self.broke_rules("client", error)
+        self.on_client_error(error)
+
+    def _upstream_erred(self, error: ProtocolError) -> None:
+        self.broke_rules("upstream", error)
+        self.cut_upstream(f"upstream broke the rules: {error.text}")
+
+    def cut_upstream(self, reason: str) -> None:
+        """Upstream can't be trusted any more: end its side at once, and treat it as lost."""
+        self.close_reason(reason)
+        self._upstream.end()
+        if self.upstream is not None:
+            self.upstream.abort()
+        if "client" not in self._gone:
+            self.on_upstream_lost(reason)
+
+    def _broke(self, failure: Failure) -> None:
+        """A mistake of ours: the session ends before it can do harm."""
+        self.log.error("internal error", exc_info=(failure.type, failure.value, failure.getTracebackObject()))
+        self.cut("internal error")
+
+    def _silent(self, leg: Leg) -> None:
+        # while a plugin thinks, its own deadline rules
+        if self._asked is None:
+            self.on_silence(leg)
+
+    def _ended(self) -> None:
+        if self._closed or self._gone != {"client", "upstream"}:
+            return
+        self._closed = True
+        self._patience.stop()
+        session = self.session
+        if session.transaction is not None:
+            self.finish(session.transaction, "aborted", "")
+        metrics.SESSIONS.cell(session.listener, session.protocol).add(-1)
+        session.duration = self.clock.seconds() - session.opened
+        metrics.SESSION_SECONDS.cell(session.listener, session.protocol).observe(session.duration)
+        carried = metrics.OCTETS_CARRIED
+        carried.cell(session.listener, session.protocol, "from_client").add(session.octets_in)
+        carried.cell(session.listener, session.protocol, "from_upstream").add(session.octets_out)
+        self.chain.tell("session_closed", session=session)

@@ -1,0 +1,14 @@
+"""SMTP, submission and LMTP: one relay, a file for each phase (RFC 5321, 2033).
+
+- `relay`: which verb goes where, and what is said when something fails
+- `talk`: what all phases use: slots, turns, local answers, saying goodbye
+- `dialect`: the differences between SMTP and LMTP, one row each
+- `mail`: one transaction, as upstream and the client each believe it to stand
+- `opening`: from the connection to the client's first command; STARTTLS on both legs
+- `envelope`: EHLO, HELO, LHLO, MAIL, RCPT, RSET
+- `data`, `bdat`: the text; `ending`: its final replies; `sending`: a text that was judged first
+- `auth`: the SASL dialogue
+- `other`: all other verbs, and those we don't know
+- `offer`: the keywords of EHLO, a row each
+- `words`: how verdicts and our own errors are said
+"""

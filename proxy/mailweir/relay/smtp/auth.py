@@ -1,0 +1,181 @@
+"""AUTH (RFC 4954): the dialogue goes through line by line; its lines are never commands, and never logged.
+
+Where the secret can be read, the chain is asked before upstream sees it. A dialogue that we end ourselves
+is cancelled upstream by `*`, and upstream's reply to that is ours to swallow. A mechanism that may put all
+that follows in a layer of its own turns the session into raw octets.
+"""
+
+import base64
+import binascii
+
+from mailweir import metrics
+from mailweir.relay.sasl import LAYERED, READABLE, Responses, text
+from mailweir.relay.smtp import words
+from mailweir.relay.smtp.talk import Awaited, Talk
+from mailweir.relay.smtp.words import Answer
+from mailweir.session import Credentials
+from mailweir.verdict import Close, Decision
+from mailweir.wire.errors import ProtocolError
+from mailweir.wire.smtp import Command, Reply, Response
+
+CANCEL = b"*\r\n"
+
+
+def auth(talk: Talk, command: Command) -> None:
+    """AUTH mechanism [initial-response]."""
+    mechanism, _, initial = command.arguments.strip().partition(b" ")
+    name = mechanism.decode("latin-1").upper()
+    if not name:
+        talk.refuse(words.BAD_ARGUMENTS)
+    elif name not in talk.offer.mechanisms:
+        withheld = talk.offer.plaintext_withheld(name)
+        talk.refuse(words.LOGIN_FIRST_ENCRYPT if withheld else words.NO_MECHANISM)
+    else:
+        Dialogue(talk, name).begin(command.raw, initial.strip())
+
+
+class Dialogue:
+    """One AUTH, to its final reply."""
+
+    __slots__ = ("_mechanism", "_refusal", "_responses", "_slot", "_talk", "_user")
+
+    def __init__(self, talk: Talk, mechanism: str) -> None:
+        self._talk = talk
+        self._mechanism = mechanism
+        self._responses = Responses(mechanism)
+        self._user = ""
+        self._refusal: tuple[bytes, Decision | None] | None = None
+        self._slot = Awaited("AUTH", self._replied)
+
+    def begin(self, raw: bytes, initial: bytes) -> None:
+        """The command itself, and with it maybe the first response."""
+        if initial:
+            self._judge(initial, raw)
+        else:
+            self._send(raw)
+
+    def take(self, event: Response) -> None:
+        """A response of the client's; `*` gives up, and that is upstream's to answer."""
+        self._talk.taker = None
+        if event.raw == CANCEL:
+            self._send(event.raw)
+        else:
+            self._judge(event.raw[:-2], event.raw)
+
+    def broken(self, error: ProtocolError) -> None:
+        """A line that can't go up."""
+        self._talk.taker = None
+        self._stop(self._talk.words(Answer(error.code, error.status, error.text)), None)
+
+    def _judge(self, response: bytes, raw: bytes) -> None:
+        """Ask for leave once the credentials are there; what can't be read can't be judged."""
+        talk = self._talk
+        try:
+            found = self._responses.take(response)
+        except ValueError:
+            if talk.chain.listens("login"):
+                self._stop(talk.words(words.BAD_RESPONSE), None)
+            else:
+                self._send(raw)
+            return
+        if found is None:
+            self._user = self._user or named(self._mechanism, response)
+            self._send(raw)
+        else:
+            self._user = found.user
+            self._ask(found, raw)
+
+    def _ask(self, found: Credentials, raw: bytes) -> None:
+        talk = self._talk
+
+        def asked(decision: Decision | None) -> None:
+            if decision is None or decision.passes:
+                self._send(raw)
+            else:
+                self._stop(talk.words(words.refusal(decision, "login")), decision)
+
+        talk.ask(asked, "login", session=talk.session, credentials=found)
+
+    def _send(self, raw: bytes) -> None:
+        talk = self._talk
+        assert talk.upstream is not None
+        talk.session.state = "auth"
+        if self._under_way:
+            talk.hold("turn")
+            talk.upstream.write(raw)
+        else:
+            talk.forward(raw, self._slot, barrier=True)
+
+    @property
+    def _under_way(self) -> bool:
+        """Upstream has heard AUTH and waits for a response."""
+        return self._talk.ledger.head is self._slot
+
+    def _stop(self, reply: bytes, decision: Decision | None) -> None:
+        """The dialogue ends here."""
+        self._refusal = reply, decision
+        if self._under_way:
+            self._send(CANCEL)
+        else:
+            self._say(reply, decision)
+
+    def _say(self, reply: bytes, decision: Decision | None) -> None:
+        talk = self._talk
+        if decision is not None and isinstance(decision.verdict, Close):
+            talk.when_quiet(lambda: talk.part(reply, f"closed by {decision.plugin}"))
+        else:
+            talk.answer(reply)
+
+    def _replied(self, reply: Reply) -> None:
+        talk = self._talk
+        if self._refusal is not None:
+            if reply.code < 400:  # neither "go on" nor "welcome" answers a `*`
+                talk.cut_upstream("AUTH was cancelled, and upstream went on")
+                return
+            talk.ledger.settle()
+            talk.session.state = "command"
+            self._say(*self._refusal)
+            talk.quiet()
+        elif 300 <= reply.code < 400:
+            talk.ledger.say(reply.raw)
+            talk.from_client.expect_response()
+            talk.taker = self
+            talk.release("turn")
+        else:
+            self._decided(reply)
+
+    def _decided(self, reply: Reply) -> None:
+        talk, session = self._talk, self._talk.session
+        session.state = "command"
+        self._count("accepted" if reply.positive else "rejected")
+        if reply.positive:
+            session.mechanism = self._mechanism
+            session.login = self._user
+            talk.chain.tell("logged_in", session=session)
+        if reply.positive and self._mechanism in LAYERED:
+            talk.ledger.say(reply.raw)
+            talk.ledger.settle()
+            talk.session.state = "spliced"
+            talk.splice()
+        else:
+            talk.settle(reply.raw)
+
+    def _count(self, result: str) -> None:
+        session = self._talk.session
+        metrics.LOGINS.cell(session.listener, session.protocol, result).add()
+
+
+def named(mechanism: str, response: bytes) -> str:
+    """Who logs in, where only that can be read: CRAM-MD5 (RFC 2195), the first message of SCRAM (RFC 5802)."""
+    if mechanism in READABLE:
+        return ""
+    try:
+        said = text(base64.b64decode(response, validate=True))
+    except binascii.Error:
+        return ""
+    if mechanism == "CRAM-MD5":
+        return said.rpartition(" ")[0]
+    if mechanism.startswith("SCRAM-"):
+        name = next((part[2:] for part in said.split(",") if part.startswith("n=")), "")
+        return name.replace("=2C", ",").replace("=3D", "=")
+    return ""

@@ -1,0 +1,114 @@
+"""The final replies to a text: one in SMTP, one for each accepted recipient in LMTP (RFC 2033 4.2).
+
+No 250 is said here that upstream didn't say, but for recipients and messages that a plugin discarded.
+"""
+
+from collections import deque
+
+from mailweir.relay.smtp import words
+from mailweir.relay.smtp.mail import Mail, outcome
+from mailweir.relay.smtp.talk import Awaited, Talk
+from mailweir.session import Outcome, Recipient
+from mailweir.verdict import Close, Decision, Discard
+from mailweir.wire.smtp import Reply
+
+VERB = "end"
+"""The verb of the slot that waits for the final replies."""
+
+
+class Ending:
+    """Upstream has the whole text; its replies decide."""
+
+    __slots__ = ("_accepted", "_left", "_mail", "_said", "_talk")
+
+    def __init__(self, talk: Talk, mail: Mail) -> None:
+        self._talk = talk
+        self._mail = mail
+        self._left: deque[Recipient | None] | None = None
+        self._accepted = False
+        self._said = b""
+
+    def replied(self, reply: Reply) -> None:
+        left = self._begin()
+        self._say_dropped(left)
+        if left:
+            left.popleft()
+        self._remember(reply.raw)
+        self._say_dropped(left, behind=reply.raw)
+        if left:
+            return
+        self._close()
+        self._talk.settle(b"")
+
+    def lost(self) -> bytes:
+        """Upstream is gone: 451 for each reply that didn't come; a second copy is better than none."""
+        left = self._begin()
+        said = b""
+        for recipient in left or [None]:
+            octets = self._talk.words(words.ACCEPTED if self._dropped(recipient) else words.LOST_AT_END)
+            self._remember(octets)
+            said += octets
+        self._close()
+        return said
+
+    def _begin(self) -> "deque[Recipient | None]":
+        """Only now are all replies to RCPT here, so only now is it known how many come."""
+        if self._left is None:
+            accepted = self._mail.transaction.envelope.accepted if self._talk.dialect.each else []
+            self._left = deque(accepted)
+            if not accepted:
+                self._left.append(None)
+        return self._left
+
+    def _say_dropped(self, left: "deque[Recipient | None]", behind: bytes = b"") -> None:
+        said = behind
+        while left and self._dropped(left[0]):
+            left.popleft()
+            said += self._talk.words(words.ACCEPTED)
+        if said:
+            self._talk.ledger.say(said)
+
+    def _dropped(self, recipient: Recipient | None) -> bool:
+        return recipient is not None and recipient in self._mail.dropped
+
+    def _remember(self, reply: bytes) -> None:
+        """The worst that was said is what logs show; one recipient served makes it accepted."""
+        self._accepted = self._accepted or reply.startswith(b"2")
+        if not self._said or self._said.startswith(b"2"):
+            self._said = reply
+
+    def _close(self) -> None:
+        result: Outcome = "accepted" if self._accepted else outcome(self._said)
+        self._talk.ending = None
+        self._talk.session.state = "command"
+        self._talk.end_mail(result, self._said)
+
+
+def expect_end(talk: Talk, mail: Mail) -> None:
+    """The end of the text has gone up: from now on only upstream knows."""
+    talk.unfinished = False
+    ending = Ending(talk, mail)
+    talk.ending = ending
+    talk.session.state = "end"
+    talk.ledger.expect(Awaited(VERB, ending.replied))
+    talk.hold("turn")
+
+
+def conclude(talk: Talk, octets: bytes, decision: Decision | None = None, *, last: bool = True) -> None:
+    """The message ends here without upstream: say so, and remember what upstream still waits for.
+
+    `last`: the client has sent its end, and LMTP owes a reply for each recipient.
+    """
+    mail = talk.mail
+    assert mail is not None
+    talk.unfinished = False
+    talk.session.state = "command"
+    talk.owes_reset = not talk.orphaned
+    copies = max(len(mail.transaction.envelope.accepted), 1) if talk.dialect.each and last else 1
+    discarded = decision is not None and isinstance(decision.verdict, Discard)
+    talk.end_mail("discarded" if discarded else outcome(octets), octets, decision)
+    if decision is not None and isinstance(decision.verdict, Close):
+        talk.part(octets, f"closed by {decision.plugin}")
+    else:
+        talk.answer(octets * copies)
+        talk.at_border()

@@ -1,0 +1,215 @@
+"""EHLO, HELO, LHLO, MAIL, RCPT and RSET: who the client says he is, and for whom the message is.
+
+Upstream must believe what the client believes. What is refused here never goes up, so later commands of
+the same transaction are answered here too; and where upstream is left waiting for a text that will not
+come, it is owed an RSET before the next transaction (RFC 5321 4.1.4 allows no second MAIL).
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from mailweir.relay.smtp import words
+from mailweir.relay.smtp.mail import Mail, outcome
+from mailweir.relay.smtp.offer import NOTHING, PARAMETERS, advertise, facts
+from mailweir.relay.smtp.talk import Awaited, Talk
+from mailweir.relay.smtp.words import Answer
+from mailweir.session import Envelope, Recipient
+from mailweir.verdict import Accept, Decision, Discard, printable
+from mailweir.wire.smtp import Command, Reply
+from mailweir.wire.smtp_path import Path, parameters, path
+
+
+def hello(talk: Talk, command: Command) -> None:
+    if command.verb not in talk.dialect.hellos:
+        talk.refuse(words.UNKNOWN)
+        return
+    name = command.arguments.decode("utf-8", "replace").strip()
+
+    def asked(decision: Decision | None) -> None:
+        if decision is not None and not decision.passes:
+            talk.stopped(decision, "helo")
+            return
+        greets = Awaited(command.verb, partial(_greeted, talk, command.verb, name))
+        talk.forward(command.raw, greets, barrier=True)
+
+    talk.ask(asked, "helo", session=talk.session, name=printable(name))
+
+
+def _greeted(talk: Talk, verb: str, name: str, reply: Reply) -> None:
+    """A hello that was accepted also ends the transaction (RFC 5321 4.1.4)."""
+    if not reply.positive:
+        talk.settle(reply.raw)
+        return
+    talk.forget_mail()
+    talk.owes_reset = False
+    talk.must_greet = False
+    talk.session.helo = printable(name)
+    octets, talk.offer = reply.raw, NOTHING
+    if verb != "HELO":
+        octets, talk.offer = advertise(reply.raw, facts(talk.session, talk.chain, talk.rules))
+    talk.pipelines = "PIPELINING" in talk.offer.upstream
+    talk.settle(octets)
+
+
+def mail(talk: Talk, command: Command) -> None:
+    """MAIL. A second one inside a transaction is upstream's to judge, and the first stands until then."""
+    if talk.mail is not None and talk.mail.balked:
+        talk.forget_mail()
+        talk.owes_reset = True
+    after_reset(talk, lambda: _mail(talk, command))
+
+
+def after_reset(talk: Talk, then: Callable[[], None]) -> None:
+    """Pay upstream the RSET that we owe, then go on."""
+    if not talk.owes_reset:
+        then()
+        return
+    assert talk.upstream is not None
+    talk.owes_reset = False
+    talk.forward(b"RSET\r\n", Awaited("RSET", talk.passed, hidden=True), barrier=True)
+    talk.when_quiet(then)
+
+
+def _mail(talk: Talk, command: Command) -> None:
+    sender = path(command.arguments, b"FROM:")
+    refusal = _objection(talk, sender) if sender is not None else _unreadable(talk)
+    if refusal is not None:
+        talk.refuse(refusal)
+        return
+    address, given = sender or Path("", "")
+    transaction = talk.session.begin(talk.dialect.stage, talk.clock.seconds())
+    transaction.envelope = Envelope(address, given)
+    begun = Mail(transaction)
+
+    def asked(decision: Decision | None) -> None:
+        if decision is None or isinstance(decision.verdict, Accept | Discard):
+            begun.discard = decision if decision is not None and not decision.passes else None
+            _begin(talk, command, begun)
+            return
+        _refused(talk, begun, talk.stopped(decision, "mail_from"), decision)
+
+    talk.ask(asked, "mail_from", session=talk.session, envelope=transaction.envelope)
+
+
+def _begin(talk: Talk, command: Command, begun: Mail) -> None:
+    nested = talk.mail is not None
+    if not nested:
+        talk.mail = begun
+        talk.session.state = "mail"
+    talk.forward(command.raw, Awaited("MAIL", partial(_begun, talk, begun)), barrier=nested)
+
+
+def _begun(talk: Talk, begun: Mail, reply: Reply) -> None:
+    if not reply.positive:
+        if talk.mail is begun:
+            talk.mail = None
+            talk.session.state = "command"
+        _refused(talk, begun, reply.raw)
+    elif talk.mail is not begun and talk.mail is not None and talk.session.transaction is begun.transaction:
+        talk.forget_mail()
+        talk.mail = begun
+    talk.settle(reply.raw)
+
+
+def _refused(talk: Talk, begun: Mail, reply: bytes, decision: Decision | None = None) -> None:
+    text = printable(reply.decode("utf-8", "replace"))
+    talk.finish(begun.transaction, outcome(reply), text, decision)
+    if talk.mail is not None:
+        talk.session.transaction = talk.mail.transaction
+
+
+def _objection(talk: Talk, sender: Path) -> Answer | None:
+    """What we have offered less of than upstream, we must refuse ourselves."""
+    if not sender.parameters:
+        return None
+    given = parameters(sender.parameters)
+    size = given.get("SIZE", "")
+    if talk.offer.size and size.isdecimal() and int(size) > talk.offer.size:
+        return words.TOO_BIG
+    if given.get("BODY", "").upper() == "BINARYMIME" and _withheld(talk, "BINARYMIME"):
+        return words.NO_SUCH_PARAMETER
+    return _parameters(talk, given)
+
+
+def _parameters(talk: Talk, given: dict[str, str]) -> Answer | None:
+    if any(_withheld(talk, PARAMETERS[key]) for key in given if key in PARAMETERS):
+        return words.NO_SUCH_PARAMETER
+    return None
+
+
+def _withheld(talk: Talk, keyword: str) -> bool:
+    return keyword not in talk.offer.keywords
+
+
+def _unreadable(talk: Talk) -> Answer | None:
+    """Arguments we can't read are upstream's to refuse, unless plugins would have had to judge them."""
+    return words.BAD_ARGUMENTS if talk.chain.filtered else None
+
+
+def rcpt(talk: Talk, command: Command) -> None:
+    after_reset(talk, lambda: _rcpt(talk, command))
+
+
+def _rcpt(talk: Talk, command: Command) -> None:
+    current = talk.mail
+    if current is None:
+        no_transaction(talk, command)
+        return
+    read = path(command.arguments, b"TO:")
+    if read is None:
+        refusal = _unreadable(talk)
+    else:
+        refusal = _parameters(talk, parameters(read.parameters)) if read.parameters else None
+    if refusal is not None:
+        current.refused = True
+        talk.refuse(refusal)
+        return
+    recipient = Recipient(*(read or Path("", "")))
+    envelope = current.transaction.envelope
+    envelope.recipients.append(recipient)
+
+    def asked(decision: Decision | None) -> None:
+        if decision is None or decision.passes:
+            current.up += 1
+            talk.forward(command.raw, Awaited("RCPT", partial(_answered, talk, current, recipient)))
+        elif isinstance(decision.verdict, Discard):
+            current.dropped.append(recipient)
+            recipient.accepted = True
+            talk.stopped(decision, "rcpt_to")
+        else:
+            current.refused = True
+            current.no(recipient, talk.stopped(decision, "rcpt_to"), decision)
+
+    talk.ask(asked, "rcpt_to", session=talk.session, envelope=envelope, recipient=recipient)
+
+
+def _answered(talk: Talk, current: Mail, recipient: Recipient, reply: Reply) -> None:
+    if reply.positive:
+        recipient.accepted = True
+    else:
+        current.up -= 1
+        current.no(recipient, reply.raw)
+    talk.settle(reply.raw)
+
+
+def rset(talk: Talk, command: Command) -> None:
+    """RSET: the transaction ends here as it does upstream."""
+    talk.forget_mail()
+    talk.owes_reset = False
+    talk.session.state = "command"
+    talk.forward(command.raw, Awaited("RSET", talk.passed))
+
+
+def no_transaction(talk: Talk, command: Command) -> None:
+    """RCPT, DATA without MAIL: upstream refuses that, in its own words where no plugin must be sure of it."""
+    if talk.chain.filtered:
+        talk.refuse(words.NEEDS_MAIL)
+    else:
+        talk.forward(command.raw, Awaited(command.verb, partial(_out_of_order, talk)), barrier=True)
+
+
+def _out_of_order(talk: Talk, reply: Reply) -> None:
+    if 300 <= reply.code < 400:
+        talk.cut_upstream("354 without a transaction")
+    else:
+        talk.settle(reply.raw)

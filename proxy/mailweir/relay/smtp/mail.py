@@ -1,0 +1,92 @@
+"""One transaction, as upstream and the client each believe it to stand."""
+
+from typing import Any, Protocol
+
+from mailweir.relay.carry import Carrier
+from mailweir.session import Outcome, Recipient, Transaction
+from mailweir.verdict import Decision
+from mailweir.wire.smtp_path import parameters
+from mailweir.wire.smtp_text import Strays
+
+REMEMBERED = 1000
+"""Refused recipients that are kept in the envelope, for logs."""
+
+
+class Taker(Protocol):
+    """Who is given what follows a command: the text, the chunk, the response."""
+
+    def take(self, event: Any) -> None: ...
+
+
+class Mail:
+    """From MAIL to the final reply, RSET, or another hello.
+
+    `up` counts the recipients that upstream has accepted or has yet to answer; `refused`: a recipient was
+    refused here, so upstream doesn't know of it; `balked`: DATA was refused here, so upstream still waits
+    for it. `discard`: the whole message shall be dropped; `dropped`: these recipients are, though the
+    client believes them accepted. `collecting` takes the chunks of a text that is judged first.
+    `last_refusal` is the latest reply that said no to a recipient, and `decision` whose; `turned_down` is
+    the one that said no to DATA or to a chunk.
+    """
+
+    __slots__ = (
+        "balked",
+        "binary",
+        "carrier",
+        "chunked",
+        "collecting",
+        "decision",
+        "discard",
+        "dropped",
+        "last_refusal",
+        "refused",
+        "strays",
+        "transaction",
+        "turned_down",
+        "up",
+    )
+
+    def __init__(self, transaction: Transaction) -> None:
+        self.transaction = transaction
+        self.up = 0
+        self.refused = False
+        self.balked = False
+        self.chunked = False
+        self.binary = parameters(transaction.envelope.parameters).get("BODY", "").upper() == "BINARYMIME"
+        self.discard: Decision | None = None
+        self.dropped: list[Recipient] = []
+        self.last_refusal = b""
+        self.turned_down = b""
+        self.decision: Decision | None = None
+        self.strays = Strays()
+        self.carrier: Carrier | None = None
+        self.collecting: Taker | None = None
+
+    def no(self, recipient: Recipient, reply: bytes, decision: Decision | None = None) -> None:
+        """This recipient was refused."""
+        self.last_refusal = reply
+        self.decision = decision
+        recipients = self.transaction.envelope.recipients
+        if len(recipients) > REMEMBERED:
+            recipients.remove(recipient)
+
+    def outcome(self) -> tuple[Outcome, bytes, Decision | None]:
+        """What becomes of it if it ends now, without a text having been accepted."""
+        if self.turned_down:
+            return outcome(self.turned_down), self.turned_down, None
+        if self.last_refusal and not self.transaction.envelope.accepted:
+            return outcome(self.last_refusal), self.last_refusal, self.decision
+        return "aborted", b"", None
+
+    def close(self) -> None:
+        """Give back the room that its text takes."""
+        if self.carrier is not None:
+            self.carrier.close()
+            self.carrier = None
+
+
+def outcome(reply: bytes) -> Outcome:
+    """What the first digit of a final reply means for the message."""
+    if reply.startswith(b"2"):
+        return "accepted"
+    return "rejected" if reply.startswith(b"5") else "deferred"

@@ -1,0 +1,235 @@
+"""What a client is offered: the keywords of the reply to EHLO or LHLO, a row each.
+
+A function of what upstream offers, how the client came, and what the chain listens to; computed again
+whenever upstream announces. What we can't frame, or would let mail by unseen, is not offered. A line that
+stays keeps its octets and its place.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+
+from mailweir.chain.chain import Chain
+from mailweir.relay import sasl
+from mailweir.relay.carry import Way, way
+from mailweir.relay.rules import Rules
+from mailweir.session import Session
+
+HEADROOM = 1024
+"""Octets that plugins may add to a header; offered as so much less SIZE (RFC 1870)."""
+
+
+class How(Enum):
+    """What becomes of a keyword."""
+
+    PASS = "as upstream says"
+    UNSEEN = "as upstream says, as long as nobody looks at messages"
+    STRIP = "never offered"
+    OWN = "ours to say, whatever upstream says"
+    REWRITE = "as upstream says, with another value"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    how: How
+    why: str
+
+
+KEYWORDS: dict[str, Row] = {
+    "PIPELINING": Row(How.OWN, "we keep answers in order, and send one command at a time where we must"),
+    "STARTTLS": Row(How.OWN, "the legs are independent"),
+    "SIZE": Row(How.REWRITE, "headers may be added, and we may have a limit of our own"),
+    "AUTH": Row(How.REWRITE, "not every mechanism survives two connections"),
+    "8BITMIME": Row(How.PASS, "to offer it ourselves we would have to re-encode"),
+    "SMTPUTF8": Row(How.PASS, "RFC 6531"),
+    "CHUNKING": Row(How.PASS, "RFC 3030"),
+    "BINARYMIME": Row(How.UNSEEN, "DATA can't carry it, and plugins expect lines"),
+    "ENHANCEDSTATUSCODES": Row(How.PASS, "codes can't be invented for upstream's replies"),
+    "DSN": Row(How.PASS, "RFC 3461"),
+    "DELIVERBY": Row(How.PASS, "RFC 2852; we delay by less than a second's worth"),
+    "MT-PRIORITY": Row(How.PASS, "RFC 6710"),
+    "FUTURERELEASE": Row(How.PASS, "RFC 4865"),
+    "NO-SOLICITING": Row(How.PASS, "RFC 3865"),
+    "MTRK": Row(How.PASS, "RFC 3885"),
+    "SUBMITTER": Row(How.PASS, "RFC 4405"),
+    "LIMITS": Row(How.PASS, "RFC 9422; upstream's limits are ours"),
+    "RRVS": Row(How.PASS, "RFC 7293"),
+    "ETRN": Row(How.PASS, "RFC 1985; a command and a reply"),
+    "HELP": Row(How.PASS, "RFC 5321"),
+    "VRFY": Row(How.PASS, "RFC 5321"),
+    "EXPN": Row(How.PASS, "RFC 5321"),
+    "CONNEG": Row(How.UNSEEN, "RFC 4141; content is converted on its way"),
+    "CONPERM": Row(How.UNSEEN, "RFC 4141; content is converted on its way"),
+    "REQUIRETLS": Row(How.STRIP, "a promise about every hop, which needs a verified upstream (RFC 8689)"),
+    "BURL": Row(How.STRIP, "the server fetches text that nobody here sees, by a secret URL (RFC 4468)"),
+    "CHECKPOINT": Row(How.STRIP, "a text could begin in its middle (RFC 1845)"),
+    "ATRN": Row(How.STRIP, "client and server change places (RFC 2645)"),
+    "TURN": Row(How.STRIP, "client and server change places"),
+    "SEND": Row(How.STRIP, "begins a transaction past MAIL"),
+    "SOML": Row(How.STRIP, "begins a transaction past MAIL"),
+    "SAML": Row(How.STRIP, "begins a transaction past MAIL"),
+    "VERB": Row(How.STRIP, "puts lines between replies"),
+    "ONEX": Row(How.STRIP, "sendmail's own"),
+    "UTF8SMTP": Row(How.STRIP, "obsolete (RFC 5336)"),
+    "XCLIENT": Row(How.STRIP, "whoever may say it says who he is"),
+    "XFORWARD": Row(How.STRIP, "whoever may say it says who he is"),
+    "XRCPTFORWARD": Row(How.STRIP, "for trusted peers only"),
+    "IGNOREQUOTA": Row(How.STRIP, "for trusted peers only"),
+    "XEXCH50": Row(How.STRIP, "raw octets behind a command"),
+    "XSHADOW": Row(How.STRIP, "between Exchange servers"),
+    "XOORG": Row(How.STRIP, "between Exchange servers"),
+    "XPROXY": Row(How.STRIP, "between Exchange servers"),
+    "XPROXYFROM": Row(How.STRIP, "between Exchange servers"),
+    "XPROXYTO": Row(How.STRIP, "between Exchange servers"),
+    "X-EXPS": Row(How.STRIP, "AUTH by another name"),
+    "X-ANONYMOUSTLS": Row(How.STRIP, "STARTTLS by another name"),
+    "X-LINK2STATE": Row(How.STRIP, "raw octets behind a command"),
+}
+
+STRIPPED_VERBS = {keyword for keyword, row in KEYWORDS.items() if row.how is How.STRIP}
+"""Commands that are refused although upstream may know them."""
+
+PARAMETERS = {"XRCPTFORWARD": "XRCPTFORWARD", "IGNOREQUOTA": "IGNOREQUOTA", "REQUIRETLS": "REQUIRETLS"}
+PARAMETERS |= {"TRANSID": "CHECKPOINT", "CONPERM": "CONPERM", "CONNEG": "CONNEG"}
+"""Parameters of MAIL and RCPT that may be used only if this keyword was offered; there are no others of
+which upstream might offer the keyword while we don't, but BODY=BINARYMIME."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the offer depends on, besides upstream."""
+
+    starttls: bool = False
+    plaintext: bool = True
+    looked_at: bool = False
+    asked: bool = False
+    message_size: int = 0
+    refuse_unknown: bool = False
+
+
+def facts(session: Session, chain: Chain, rules: Rules) -> Facts:
+    """Those of one session as it stands."""
+    clear = session.client_tls is None
+    return Facts(
+        starttls=clear and rules.starttls,
+        plaintext=not clear or session.trusted or rules.allow_plaintext,
+        looked_at=way(chain) is not Way.PASS,
+        asked=chain.listens("login"),
+        message_size=rules.message_size,
+        refuse_unknown=rules.refuse_unknown,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the client was offered by the last hello; `size` is the limit that we put in, 0 if none."""
+
+    keywords: frozenset[str] = frozenset()
+    mechanisms: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
+    size: int = 0
+    upstream: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def enhanced(self) -> bool:
+        return "ENHANCEDSTATUSCODES" in self.keywords
+
+    def plaintext_withheld(self, mechanism: str) -> bool:
+        """Upstream has it, and we would have offered it on an encrypted connection."""
+        return mechanism in sasl.READABLE and mechanism in self.hidden
+
+
+NOTHING = Offer()
+
+
+def upstream_keywords(raw: bytes) -> dict[str, str]:
+    """Keyword -> its value, both in capitals, of a reply to EHLO or LHLO."""
+    words: dict[str, str] = {}
+    for line in raw.split(b"\r\n")[1:-1]:
+        keyword, value = _split(line)
+        words[keyword] = f"{words[keyword]} {value}" if keyword in words else value
+    return words
+
+
+def advertise(raw: bytes, facts: Facts) -> tuple[bytes, Offer]:
+    """The reply that the client gets for upstream's `raw`, and what it offers."""
+    lines = raw.split(b"\r\n")[:-1]
+    first, rest = lines[0][4:], lines[1:]
+    theirs = upstream_keywords(raw)
+    kept = [first]
+    for line in rest:
+        text = _line(*_split(line), line[4:], theirs, facts)
+        if text is not None:
+            kept.append(text)
+    if "PIPELINING" not in theirs:
+        kept.append(b"PIPELINING")
+    if facts.starttls and "STARTTLS" not in theirs:
+        kept.append(b"STARTTLS")
+    code = lines[-1][:3]
+    reply = b"".join(code + b"-" + text + b"\r\n" for text in kept[:-1]) + code + b" " + kept[-1] + b"\r\n"
+    return reply, _offer(reply, theirs)
+
+
+def _offer(reply: bytes, theirs: dict[str, str]) -> Offer:
+    ours = upstream_keywords(reply)
+    mechanisms = frozenset(ours.get("AUTH", "").split())
+    size = ours.get("SIZE", "")
+    return Offer(
+        keywords=frozenset(ours),
+        mechanisms=mechanisms,
+        hidden=frozenset(theirs.get("AUTH", "").split()) - mechanisms,
+        size=int(size) if size.isdecimal() and size != theirs.get("SIZE") else 0,
+        upstream=theirs,
+    )
+
+
+def _line(keyword: str, value: str, text: bytes, theirs: dict[str, str], facts: Facts) -> bytes | None:
+    """What of upstream's line is offered; None if nothing is."""
+    row = KEYWORDS.get(keyword)
+    if row is None:
+        return None if facts.refuse_unknown else text
+    if row.how is How.UNSEEN and (facts.looked_at or (keyword == "BINARYMIME" and "CHUNKING" not in theirs)):
+        return None
+    if row.how is How.STRIP or (keyword == "STARTTLS" and not facts.starttls):
+        return None
+    rewrite = _REWRITES.get(keyword)
+    return text if rewrite is None else rewrite(text, value, facts)
+
+
+def _size(text: bytes, value: str, facts: Facts) -> bytes:
+    """The smaller limit; 0 or none is "no fixed one" (RFC 1870 3)."""
+    limits = [facts.message_size] if facts.message_size else []
+    if value.isdecimal() and int(value):
+        limits.append(max(int(value) - HEADROOM, 1) if facts.looked_at else int(value))
+    if not limits or str(min(limits)) == value:
+        return text
+    return b"SIZE %d" % min(limits)
+
+
+def _auth(text: bytes, value: str, facts: Facts) -> bytes | None:
+    """Only the mechanisms that work through us; separators stay as they were."""
+    offered = value.split()
+    kept = [mechanism for mechanism in offered if _usable(mechanism, facts)]
+    if kept == offered:
+        return text
+    return text[:5] + " ".join(kept).encode() if kept else None
+
+
+def _usable(mechanism: str, facts: Facts) -> bool:
+    return sasl.usable(
+        mechanism, plaintext=facts.plaintext, refuse_unknown=facts.refuse_unknown, asked=facts.asked
+    )
+
+
+_REWRITES: dict[str, Callable[[bytes, str, Facts], bytes | None]] = {"SIZE": _size, "AUTH": _auth}
+
+_KEYWORD = re.compile(rb"...[ -]?(AUTH(?==)|[^ ]*+)[ =]?(.*)", re.IGNORECASE | re.DOTALL)
+
+
+def _split(line: bytes) -> tuple[str, str]:
+    """Keyword and value, both in capitals. `AUTH=LOGIN` is how Outlook of old wanted it."""
+    match = _KEYWORD.fullmatch(line)
+    if match is None:
+        return "", ""
+    return match[1].decode("latin-1").upper(), match[2].decode("latin-1").strip().upper()

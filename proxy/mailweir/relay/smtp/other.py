@@ -1,0 +1,89 @@
+"""NOOP, VRFY, EXPN, HELP, ETRN, QUIT - and verbs that we don't know.
+
+What answer an unknown verb gets, and what follows it, can't be known either. So it either never goes up,
+or the session turns into raw octets as soon as its framing is in doubt.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from mailweir.relay.smtp import words
+from mailweir.relay.smtp.offer import STRIPPED_VERBS
+from mailweir.relay.smtp.talk import Awaited, Talk
+from mailweir.session import Command as Asked
+from mailweir.verdict import Decision
+from mailweir.wire.smtp import Command, Reply
+
+
+def plain(talk: Talk, command: Command) -> None:
+    """One command, one reply; plugins may refuse it or rewrite its arguments."""
+    _ask(talk, command, partial(_forward, talk, command.verb))
+
+
+def quit(talk: Talk, command: Command) -> None:
+    """QUIT: nothing that follows it counts."""
+    talk.forward(command.raw, Awaited("QUIT", partial(_parted, talk)), barrier=True)
+
+
+def _parted(talk: Talk, reply: Reply) -> None:
+    talk.part(reply.raw, "client quit")
+
+
+def unknown(talk: Talk, command: Command) -> None:
+    if command.verb in STRIPPED_VERBS:
+        talk.refuse(words.DISABLED)
+    elif talk.rules.refuse_unknown or not command.verb.isalpha():
+        talk.refuse(words.UNKNOWN)
+    else:
+        talk.when_quiet(lambda: _ask(talk, command, partial(_try, talk, command.verb)))
+
+
+def _ask(talk: Talk, command: Command, then: Callable[[bytes], None]) -> None:
+    if not talk.chain.listens("command"):
+        then(command.raw)
+        return
+    asked = Asked(command.verb, command.arguments)
+
+    def answered(decision: Decision | None) -> None:
+        if decision is not None and not decision.passes:
+            talk.stopped(decision, "command")
+        elif asked.arguments == command.arguments:
+            then(command.raw)
+        elif any(octet in asked.arguments for octet in b"\r\n\0"):
+            talk.log.error("a plugin put CR, LF or NUL into a command", command=command.verb)
+            talk.refuse(words.LOCAL_ERROR)
+        else:
+            spelled = command.raw[: len(command.verb)]
+            then(spelled + (b" " + asked.arguments if asked.arguments else b"") + b"\r\n")
+
+    talk.ask(answered, "command", session=talk.session, command=asked)
+
+
+def _forward(talk: Talk, verb: str, octets: bytes) -> None:
+    talk.forward(octets, Awaited(verb, talk.passed))
+
+
+def _try(talk: Talk, verb: str, octets: bytes) -> None:
+    """Send an unknown command up. In a group it can't be told where its answer ends: splice."""
+    if talk.from_client.pending and talk.pipelines:
+        assert talk.upstream is not None
+        talk.upstream.write(octets)
+        _splice(talk)
+    else:
+        talk.forward(octets, Awaited(verb, partial(_answered, talk)), barrier=True)
+
+
+def _answered(talk: Talk, reply: Reply) -> None:
+    """3yz asks for something more, and only the client knows what."""
+    if 300 <= reply.code < 400:
+        talk.ledger.say(reply.raw)
+        talk.ledger.settle()
+        _splice(talk)
+    else:
+        talk.settle(reply.raw)
+
+
+def _splice(talk: Talk) -> None:
+    talk.forget_mail()
+    talk.session.state = "spliced"
+    talk.splice()

@@ -1,0 +1,191 @@
+"""The SMTP and LMTP relay: which verb goes where, and what is said when something fails."""
+
+from collections.abc import Callable
+
+from mailweir.relay.smtp import auth, bdat, data, envelope, opening, other, words
+from mailweir.relay.smtp.ending import VERB as END
+from mailweir.relay.smtp.opening import Opening
+from mailweir.relay.smtp.talk import Talk
+from mailweir.relay.smtp.words import Answer
+from mailweir.session import Leg
+from mailweir.verdict import Decision
+from mailweir.wire.errors import ProtocolError
+from mailweir.wire.smtp import Command, FromClient, Reply
+
+IDLE = 300.0
+"""Seconds a client may be silent (RFC 5321 4.5.3.2.7)."""
+
+GREETING = 300.0
+"""Seconds we wait for upstream's greeting (RFC 5321 4.5.3.2.1)."""
+
+LEAVING = 30.0
+"""Seconds for the last words to be taken."""
+
+Handler = Callable[[Talk, Command], None]
+
+HANDLERS: dict[str, Handler] = {
+    "EHLO": envelope.hello,
+    "HELO": envelope.hello,
+    "LHLO": envelope.hello,
+    "MAIL": envelope.mail,
+    "RCPT": envelope.rcpt,
+    "RSET": envelope.rset,
+    "DATA": data.data,
+    "BDAT": bdat.bdat,
+    "AUTH": auth.auth,
+    "STARTTLS": opening.starttls,
+    "QUIT": other.quit,
+    "NOOP": other.plain,
+    "VRFY": other.plain,
+    "EXPN": other.plain,
+    "HELP": other.plain,
+    "ETRN": other.plain,
+}
+
+BEFORE_TLS = {"NOOP", "EHLO", "HELO", "LHLO", "STARTTLS", "QUIT", "RSET"}
+"""What a session that must use TLS may say in clear (RFC 3207 4)."""
+
+AFTER_HELLO = {"MAIL", "RCPT", "DATA", "BDAT", "AUTH"}
+"""What needs another hello after STARTTLS."""
+
+
+class SmtpRelay(Talk):
+    """One session."""
+
+    _opening: Opening | None = None
+
+    def on_client(self, event: FromClient) -> None:
+        if not isinstance(event, Command):
+            if self.taker is not None:
+                self.taker.take(event)
+            return
+        verb = event.verb
+        handler = HANDLERS.get(verb)
+        self.counts["other" if handler is None else verb].add()
+        if self.orphaned:
+            self._orphan(verb)
+            return
+        refusal = self._too_early(verb)
+        if refusal is None:
+            (handler or other.unknown)(self, event)
+        elif verb == "BDAT":
+            bdat.swallow(self, refusal)
+        else:
+            self.refuse(refusal)
+
+    def on_upstream(self, reply: Reply) -> None:
+        if self.closing or self.orphaned:
+            return
+        slot = self.ledger.head
+        if reply.code == 421:
+            self._dismissed(reply)
+        elif slot is None:
+            self.cut_upstream("a reply that nobody asked for")
+        else:
+            slot.then(reply)
+
+    def _too_early(self, verb: str) -> Answer | None:
+        if self.rules.require_tls and self.session.client_tls is None and verb not in BEFORE_TLS:
+            return words.NEEDS_TLS
+        if self.must_greet and verb in AFTER_HELLO:
+            return words.NEEDS_HELLO
+        return None
+
+    def _orphan(self, verb: str) -> None:
+        """Upstream's connection had to be cut for the sake of the last message; nothing more can go up."""
+        if verb == "QUIT":
+            self.goodbye(words.BYE, "client quit")
+        else:
+            self.goodbye(words.OUT_OF_SYNC, "upstream was cut off")
+
+    def _dismissed(self, reply: Reply) -> None:
+        """421: upstream closes (RFC 5321 3.8), asked or not. What is still open will not be answered."""
+        self.hold("closing")
+        octets = reply.raw
+        slot = self.ledger.head
+        if slot is not None and slot.verb == END:
+            slot.then(reply)
+            octets = b"" if self.ending is None else self.ending.lost()
+        self.part(octets, "upstream closed with 421")
+
+    # What the base asks of a protocol.
+
+    def on_upstream_ready(self) -> None:
+        if self.closing:
+            assert self.upstream is not None
+            self.upstream.abort()
+            return
+        self._opening = Opening(self)
+        self._opening.begin()
+
+    def on_secured(self, leg: Leg) -> None:
+        if leg == "client":
+            opening.client_secured(self)
+        elif self._opening is not None:
+            self._opening.secured()
+
+    def refuse_session(self, decision: Decision | None, reason: str) -> None:
+        octets = words.greeting(decision, self.rules.hostname, self.session.id)
+        self.part(octets, f"refused by {decision.plugin}" if decision else reason)
+
+    def on_client_error(self, error: ProtocolError) -> None:
+        if self.closing:
+            return
+        if isinstance(self.taker, auth.Dialogue):
+            self.taker.broken(error)
+            return
+        refusal = Answer(error.code, error.status, error.text)
+        if error.fatal:
+            self.when_quiet(lambda: self.goodbye(refusal, error.text))
+        elif self.orphaned:
+            self._orphan("")
+        else:
+            self.refuse(refusal)
+
+    def on_upstream_lost(self, reason: str) -> None:
+        """One answer for the oldest command; what is behind it sees the connection end."""
+        if self.closing or self.orphaned:
+            return
+        if not self._greeted:
+            self.refuse_session(None, reason)
+            return
+        slot = self.ledger.head
+        if self.ending is not None:
+            octets = self.ending.lost()
+        elif slot is not None and slot.verb == "QUIT":
+            octets = self.words(words.BYE)
+        else:
+            octets = self.words(words.LOST)
+        self.part(octets, reason or "upstream closed")
+
+    def on_client_gone(self) -> None:
+        self.leave("client closed")
+
+    def on_drained(self, leg: Leg) -> None:
+        if leg == "client":
+            self.release("full")
+        elif self.pump is not None:
+            self.pump.run()
+
+    def patience(self) -> tuple[float, Leg]:
+        if self.closing:
+            return LEAVING, "client"
+        if not self._greeted:
+            return GREETING, "upstream"
+        if (self.ledger and self.taker is None) or self.pump is not None:
+            return self.rules.upstream_reply, "upstream"
+        return self.rules.client_idle or IDLE, "client"
+
+    def on_silence(self, leg: Leg) -> None:
+        if self.closing:
+            self.cut("gone silent")
+        elif leg == "upstream":
+            self.cut_upstream("upstream gone silent")
+        else:
+            self.goodbye(words.IDLE, "client idle")
+
+    def on_retire(self) -> None:
+        if self._greeted:
+            self.at_border()
+        elif not self.closing:
+            self.refuse_session(None, "shutting down")

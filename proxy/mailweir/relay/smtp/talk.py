@@ -1,0 +1,253 @@
+"""What all phases of an SMTP session use: slots, turns, answers of ours, and how it ends.
+
+The client's input is read until the meaning of what follows depends on an answer: then it is not our
+client's *turn* until upstream has answered everything (RFC 2920 3.1). To an upstream that can't take
+groups of commands every command ends the turn.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Protocol
+
+from twisted.internet.interfaces import IReactorTime
+
+from mailweir import metrics
+from mailweir.chain.chain import Chain
+from mailweir.relay.carry import Pump
+from mailweir.relay.conversation import Conversation, Log
+from mailweir.relay.ledger import LIMIT, Ledger, Slot
+from mailweir.relay.rules import Rules
+from mailweir.relay.side import Dial, Side
+from mailweir.relay.smtp import words
+from mailweir.relay.smtp.dialect import DIALECTS
+from mailweir.relay.smtp.mail import Mail, Taker
+from mailweir.relay.smtp.offer import NOTHING, Offer
+from mailweir.relay.smtp.words import Answer
+from mailweir.session import Leg, Outcome, Session
+from mailweir.verdict import Close, Decision, printable
+from mailweir.wire.smtp import Chunk, CommandReader, Reply, ReplyReader, Response, Text
+
+Content = Text | Chunk | Response
+VERBS = (
+    *("EHLO", "HELO", "LHLO", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "NOOP", "QUIT"),
+    *("VRFY", "EXPN", "HELP", "ETRN", "AUTH", "STARTTLS"),
+)
+
+
+class Final(Protocol):
+    """Who waits for the final replies to a text."""
+
+    def lost(self) -> bytes:
+        """Upstream is gone: what is said for each reply that did not come."""
+
+
+class Awaited(Slot):
+    """A command that upstream will answer; `then` is handed the reply while the slot is still the oldest."""
+
+    __slots__ = ("then",)
+
+    def __init__(self, verb: str, then: Callable[[Reply], None], *, hidden: bool = False) -> None:
+        super().__init__(verb, hidden=hidden)
+        self.then = then
+
+
+class Talk(Conversation):
+    """The common part of the SMTP relay; `SmtpRelay` adds who handles which verb."""
+
+    from_client: CommandReader
+    from_upstream: ReplyReader
+
+    def __init__(
+        self,
+        session: Session,
+        chain: Chain,
+        rules: Rules,
+        clock: IReactorTime,
+        client: Side,
+        dial: Dial,
+        log: Log,
+    ) -> None:
+        super().__init__(
+            session, chain, rules, clock, client, dial, log, CommandReader(rules.command_line), ReplyReader()
+        )
+        self.dialect = DIALECTS[session.protocol]
+        self.ledger: Ledger[Awaited] = Ledger(client.write)
+        self.counts = counts(session.listener, session.protocol)
+        self.offer: Offer = NOTHING
+        self.pipelines = False
+        self.must_greet = False
+        self.mail: Mail | None = None
+        self.owes_reset = False
+        self.taker: Taker | None = None
+        self.ending: Final | None = None
+        self.pump: Pump | None = None
+        self.unfinished = False
+        self.orphaned = False
+        self.closing = False
+        self._waiting: Callable[[], None] | None = None
+
+    # Asking.
+
+    def ask(
+        self, then: Callable[[Decision | None], None], hook: str, *, leg: Leg = "client", **facts: Any
+    ) -> None:
+        """As the base's; not answered any more once the session is closing, and its time is accounted."""
+        if not self.chain.listens(hook):
+            then(None)
+            return
+        begun = self.clock.seconds()
+
+        def answered(decision: Decision | None) -> None:
+            if self.closing:
+                return
+            if self.session.transaction is not None:
+                self.session.transaction.asked += self.clock.seconds() - begun
+            then(decision)
+
+        super().ask(answered, hook, leg=leg, **facts)
+
+    # Slots and turns.
+
+    def forward(self, octets: bytes, slot: Awaited, *, barrier: bool = False) -> None:
+        """Send a command up; a barrier is one whose answer decides what the client's next octets mean."""
+        assert self.upstream is not None
+        self.upstream.write(octets)
+        self.ledger.expect(slot)
+        if barrier or not self.pipelines:
+            self.hold("turn")
+        elif len(self.ledger) >= LIMIT:
+            self.hold("slots")
+
+    def passed(self, reply: Reply) -> None:
+        """The usual `then`: the reply goes to the client as it came."""
+        self.settle(reply.raw)
+
+    def settle(self, octets: bytes) -> None:
+        """The oldest slot has its whole reply, of which `octets` are (the rest of) what the client hears."""
+        self.ledger.say(octets)
+        self.ledger.settle()
+        if not self.ledger:
+            self.quiet()
+        if len(self.ledger) < LIMIT // 2:
+            self.release("slots")
+
+    def when_quiet(self, then: Callable[[], None]) -> None:
+        """Call `then` as soon as everything that was asked before has been answered; the client waits."""
+        if self.ledger:
+            self.hold("turn")
+            self._waiting = then
+        else:
+            then()
+
+    def quiet(self) -> None:
+        """Nothing is owed by upstream: go on with what waited for that."""
+        then, self._waiting = self._waiting, None
+        if then is not None:
+            then()
+        if not self.ledger and self._waiting is None:
+            self.at_border()
+            self.release("turn")
+
+    def at_border(self) -> None:
+        """End a session that shall retire, if it stands between two messages."""
+        between = self.mail is None and self.taker is None and not self.ledger and self._waiting is None
+        if self.retiring and between and self._greeted and self.session.state != "tls":
+            self.goodbye(words.CLOSING, "shutting down")
+
+    # Answers of ours.
+
+    def words(self, refusal: Answer) -> bytes:
+        """The reply line as this session is told it."""
+        return words.reply(refusal, self.session.id, enhanced=self.offer.enhanced)
+
+    def answer(self, octets: bytes) -> None:
+        """Answer a command ourselves, when its turn comes. Who doesn't listen isn't listened to."""
+        self.ledger.answer(Awaited("", self.passed), octets)
+        if self.client.full:
+            self.hold("full")
+
+    def refuse(self, refusal: Answer) -> None:
+        self.answer(self.words(refusal))
+
+    def stopped(self, decision: Decision, hook: str) -> bytes:
+        """Say a verdict that stops a command; returns the reply that was said."""
+        octets = self.words(words.refusal(decision, hook))
+        if isinstance(decision.verdict, Close):
+            self.when_quiet(lambda: self.part(octets, f"closed by {decision.plugin}"))
+        else:
+            self.answer(octets)
+        return octets
+
+    # Transactions.
+
+    def end_mail(self, outcome: Outcome, reply: bytes, decision: Decision | None = None) -> None:
+        """The transaction is over, and its fate known."""
+        mail, self.mail = self.mail, None
+        if mail is not None:
+            mail.close()
+            self.session.state = "command"
+            self.finish(mail.transaction, outcome, printable(reply.decode("utf-8", "replace")), decision)
+
+    def forget_mail(self) -> None:
+        """The client has given the transaction up (RSET, another hello, QUIT)."""
+        if self.mail is not None:
+            self.end_mail(*self.mail.outcome())
+
+    # Ends.
+
+    def goodbye(self, refusal: Answer, reason: str) -> None:
+        """Say a 421 (or the like) and end both sides."""
+        self.part(self.words(refusal), reason)
+
+    def part(self, octets: bytes, reason: str) -> None:
+        """Say a last word and end both sides; a text that is not complete upstream stays so."""
+        if self.closing:
+            return
+        self._let_go(reason)
+        if octets:
+            self.client.write(octets)
+        self.client.close()
+        if self.upstream is not None and not self.orphaned:
+            if self.unfinished:
+                self.upstream.abort()
+            else:
+                self.upstream.close()
+
+    def orphan(self, reason: str) -> None:
+        """Upstream's connection can't be used any more, but the client has yet to hear why."""
+        self.close_reason(reason)
+        self.orphaned = True
+        self.unfinished = False
+        assert self.upstream is not None
+        self.upstream.abort()
+
+    def leave(self, reason: str) -> None:
+        """The client is gone: take leave of upstream, so that nothing half is delivered."""
+        if self.closing:
+            return
+        polite = self._greeted and not self.orphaned and not self.ledger and not self.unfinished
+        self._let_go(reason)
+        if self.upstream is None or self.orphaned:
+            return
+        if self.unfinished:
+            self.upstream.abort()
+            return
+        if polite and not self.spliced:
+            self.upstream.write(b"QUIT\r\n")
+        self.upstream.close()
+
+    def _let_go(self, reason: str) -> None:
+        self.closing = True
+        self.forget_mail()
+        self.session.state = "closing"
+        self.close_reason(reason)
+        self.hold("closing")
+        self.ledger.abandon()
+        self.pump = None
+        self._waiting = None
+
+
+@cache
+def counts(listener: str, protocol: str) -> "dict[str, metrics.Cell]":
+    """The counters of commands, by verb; `other` for those we don't know."""
+    return {verb: metrics.COMMANDS.cell(listener, protocol, verb) for verb in (*VERBS, "other")}

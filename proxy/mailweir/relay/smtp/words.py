@@ -1,0 +1,82 @@
+"""How SMTP says verdicts and our own errors (RFC 5321 4.2, RFC 3463).
+
+An enhanced code is said only in sessions that were offered them (RFC 2034 4), and the session's id stands
+in every refusal, so that who complains can be found in the log.
+"""
+
+from typing import NamedTuple
+
+from mailweir.verdict import Close, Decision, Discard, Reject, printable
+
+
+class Answer(NamedTuple):
+    """A reply of ours, before it is put in octets. `status` may be empty."""
+
+    code: int
+    status: str
+    text: str
+
+
+ACCEPTED = Answer(250, "2.0.0", "ok")
+BYE = Answer(221, "2.0.0", "bye")
+READY = Answer(220, "2.0.0", "ready to start TLS")
+UNAVAILABLE = Answer(421, "4.3.2", "service not available, try again later")
+CLOSING = Answer(421, "4.3.2", "going down, try again later")
+LOST = Answer(421, "4.3.0", "lost the server, try again later")
+LOST_AT_END = Answer(451, "4.4.2", "lost the server, fate of the message unknown, try again later")
+NO_TLS_UPSTREAM = Answer(421, "4.7.0", "no secure way to the server, try again later")
+OUT_OF_SYNC = Answer(421, "4.3.0", "session can't go on, start a new one")
+IDLE = Answer(421, "4.4.2", "idle for too long")
+NEEDS_TLS = Answer(530, "5.7.0", "must issue a STARTTLS command first")
+NEEDS_HELLO = Answer(503, "5.5.1", "say hello first")
+NEEDS_MAIL = Answer(503, "5.5.1", "need MAIL first")
+MIXED = Answer(503, "5.5.1", "BDAT and DATA can't be mixed")
+NOT_OFFERED = Answer(503, "5.5.1", "CHUNKING was not offered")
+BAD_ARGUMENTS = Answer(501, "5.5.4", "syntax error in arguments")
+NO_SUCH_PARAMETER = Answer(555, "5.5.4", "parameter not offered")
+TOO_BIG = Answer(552, "5.3.4", "message too big")
+STRAY = Answer(550, "5.6.0", "CR or LF alone in the message; lines end in CRLF")
+UNKNOWN = Answer(500, "5.5.2", "command not recognized")
+DISABLED = Answer(502, "5.5.1", "command not available")
+LOGIN_FIRST_ENCRYPT = Answer(538, "5.7.11", "this mechanism needs an encrypted connection")
+NO_MECHANISM = Answer(504, "5.5.4", "mechanism not offered")
+BAD_RESPONSE = Answer(501, "5.5.2", "can't read this response")
+LOCAL_ERROR = Answer(451, "4.3.0", "local error, try again later")
+
+_LOGIN = {5: Answer(535, "5.7.8", "authentication refused"), 4: Answer(454, "4.7.0", "try again later")}
+_OTHER = {5: Answer(550, "5.7.1", "refused by policy"), 4: Answer(451, "4.7.1", "try again later")}
+
+
+def reply(refusal: Answer, session: str, *, enhanced: bool) -> bytes:
+    """The reply line, at most 512 octets (RFC 5321 4.5.3.1.5)."""
+    status = f"{refusal.status} " if enhanced and refusal.status else ""
+    mark = f" ({session})" if refusal.code >= 400 else ""
+    return f"{refusal.code} {status}{printable(refusal.text)}{mark}\r\n".encode("ascii", "replace")
+
+
+def refusal(decision: Decision, hook: str = "") -> Answer:
+    """What to say for a verdict that stops something. `Quarantine` without a store is a `Defer`."""
+    verdict = decision.verdict
+    if isinstance(verdict, Close):
+        usual = Answer(421, "4.7.0", "closing connection")
+    elif isinstance(verdict, Discard) and hook not in ("helo", "login"):
+        return ACCEPTED  # its text is for our log
+    else:
+        usual = (_LOGIN if hook == "login" else _OTHER)[5 if isinstance(verdict, Reject) else 4]
+        if decision.failed:
+            usual = Answer(usual.code, f"{usual.code // 100}.3.0", "local error")
+    return Answer(verdict.code or usual.code, verdict.status or usual.status, verdict.text or usual.text)
+
+
+def greeting(decision: Decision | None, host: str, session: str) -> bytes:
+    """What is said in place of a greeting: 554 for "no", 421 for "not now" (RFC 5321 3.1, RFC 7504).
+
+    Enhanced codes don't stand in a greeting (RFC 2034 4). `decision` None: upstream can't be had.
+    """
+    if decision is None:
+        code, text = UNAVAILABLE.code, UNAVAILABLE.text
+    else:
+        said = refusal(decision)
+        code = 554 if isinstance(decision.verdict, Reject) else 421
+        code, text = decision.verdict.code or code, said.text
+    return reply(Answer(code, "", f"{host} {text}"), session, enhanced=False)

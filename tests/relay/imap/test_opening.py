@@ -1,0 +1,153 @@
+"""Greetings, TLS on either leg, and sessions that never begin."""
+
+from collections.abc import Callable
+
+import pytest
+
+from mailweir import Defer, Reject, Verdict, hookimpl
+from mailweir.testing.play import Stage
+
+Make = Callable[..., Stage]
+
+BYE = "* BYE [UNAVAILABLE] server not available, try again later (s1)"
+PLAYS: dict[str, tuple[dict[str, object], str]] = {
+    "greeting": (
+        {},
+        "U> * OK [CAPABILITY IMAP4rev1 COMPRESS=DEFLATE] hi\nC< * OK [CAPABILITY IMAP4rev1 LITERAL+] hi",
+    ),
+    "logged in already": (
+        {"client": "192.0.2.1", "starttls": True},
+        "U> * PREAUTH [CAPABILITY IMAP4rev1] hi\nC< * PREAUTH [CAPABILITY IMAP4rev1 LITERAL+] hi",
+    ),
+    "logged in already, TLS required": (
+        {"require_tls": True},
+        f"U> * PREAUTH hi\nC< {BYE}\nC. closed\nU. closed",
+    ),
+    "upstream says BYE": ({}, "U> * BYE too busy\nC< * BYE too busy\nC. closed"),
+    "no IMAP": ({}, f"U> 220 smtp\nU. aborted\nC< {BYE}\nC. closed"),
+    "upstream closes": ({}, f"U! gone\nC< {BYE}\nC. closed"),
+    "upstream is silent": ({"upstream_reply": 60.0}, f"T+ 70\nU. aborted\nC< {BYE}\nC. closed"),
+    "unreachable": ({}, f"U! unreachable\nC! x\nC< {BYE}\nC. closed"),
+    "STARTTLS upstream": (
+        {"upstream_tls": "starttls"},
+        """
+        U> * OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED] hi
+        U< mw0 STARTTLS
+        U> mw0 OK go
+        U. tls
+        U< mw0 CAPABILITY
+        U> * CAPABILITY IMAP4rev1 LITERAL+ IDLE AUTH=PLAIN|mw0 OK x
+        C< * OK [CAPABILITY IMAP4rev1 LITERAL+ IDLE AUTH=PLAIN] hi
+        C> a1 NOOP
+        U< a1 NOOP
+        """,
+    ),
+    "STARTTLS upstream, nothing listed before": (
+        {"upstream_tls": "starttls"},
+        """
+        U> * OK hi
+        U< mw0 STARTTLS
+        U> mw0 OK go
+        U. tls
+        U< mw0 CAPABILITY
+        U> * CAPABILITY IMAP4rev1|mw0 OK x
+        C< * OK hi
+        """,
+    ),
+    "STARTTLS upstream, nothing listed behind": (
+        {"upstream_tls": "starttls"},
+        """
+        U> * OK [CAPABILITY IMAP4rev1] hi
+        U< mw0 STARTTLS
+        U> mw0 OK go
+        U. tls
+        U< mw0 CAPABILITY
+        U> mw0 NO x
+        C< * OK hi
+        """,
+    ),
+    "STARTTLS upstream, refused": (
+        {"upstream_tls": "starttls"},
+        f"""
+        U> * OK hi
+        U< mw0 STARTTLS
+        U> mw0 BAD what?
+        C< {BYE}
+        C. closed
+        U. closed
+        """,
+    ),
+    "STARTTLS upstream, injection": (
+        {"upstream_tls": "starttls"},
+        rf"""
+        U> * OK hi
+        U< mw0 STARTTLS
+        U> mw0 OK go|* CAPABILITY IMAP4rev1
+        U. aborted
+        C< {BYE}
+        C. closed
+        """,
+    ),
+    "STARTTLS upstream, PREAUTH": (
+        {"upstream_tls": "starttls"},
+        f"U> * PREAUTH hi\nC< {BYE}\nC. closed\nU. closed",
+    ),
+    "TLS upstream from the start": ({"upstream_tls": "implicit"}, "U> * PREAUTH hi\nC< * PREAUTH hi"),
+}
+STARTTLS = {
+    "in good order": """
+        C> a1 STARTTLS
+        C< a1 OK begin TLS negotiation now
+        C. tls
+        C> a2 CAPABILITY
+        U< a2 CAPABILITY
+        U> * CAPABILITY IMAP4rev1 AUTH=PLAIN STARTTLS|a2 OK x
+        C< * CAPABILITY IMAP4rev1 AUTH=PLAIN LITERAL+|a2 OK x
+        C> a3 STARTTLS
+        C< a3 BAD TLS is not available
+        C> a4 LOGIN ann secret
+        U< a4 LOGIN ann secret
+    """,
+    "injection": """
+        C> a1 STARTTLS|a2 LOGIN evil evil
+        C. aborted
+        U. aborted
+    """,
+    "in its turn": """
+        C> a1 NOOP|a2 STARTTLS
+        U< a1 NOOP
+        U> a1 OK x
+        C< a1 OK x|a2 OK begin TLS negotiation now
+        C. tls
+    """,
+    "arguments": """
+        C> a1 STARTTLS x
+        C< a1 BAD STARTTLS takes no arguments
+    """,
+}
+
+
+@pytest.mark.parametrize(("rules", "script"), PLAYS.values(), ids=PLAYS.keys())
+def test_opening(imap: Make, rules: dict[str, object], script: str) -> None:
+    imap(greeted=False, **rules).play(script.replace("C! x\n", ""))
+
+
+@pytest.mark.parametrize("script", STARTTLS.values(), ids=STARTTLS.keys())
+def test_starttls(imap: Make, script: str) -> None:
+    imap(client="192.0.2.1", starttls=True, require_tls=True).play(script)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [(Reject("not you"), "* BYE not you"), (Defer("later"), "* BYE [UNAVAILABLE] later")],
+)
+def test_client_is_not_wanted(imap: Make, verdict: Verdict, said: str) -> None:
+    class Door:
+        @hookimpl
+        def connected(self) -> Verdict:
+            return verdict
+
+    stage = imap(Door(), greeted=False)
+    stage.begin()
+    stage.play(f"C< {said}\nC. closed")
+    assert not stage.dialled

@@ -1,0 +1,344 @@
+"""BDAT: chunks are octets, whatever becomes of their command."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from mailweir.hookspecs import hookimpl
+from mailweir.message import Message
+from mailweir.session import Recipient, Transaction
+from mailweir.testing.play import Stage, octets
+from mailweir.verdict import Close, Discard, Reject
+
+Make = Callable[..., Stage]
+STRAY = "550 5.6.0 CR or LF alone in the message; lines end in CRLF (s1)"
+
+
+class Whole:
+    def __init__(self, answer: Any = None, field: bool = False) -> None:
+        self.answer = answer
+        self.field = field
+        self.text = b""
+        self.done: list[Transaction] = []
+
+    @hookimpl
+    def message(self, message: Message) -> Any:
+        self.text = b"".join(message.pieces())
+        if self.field:
+            message.headers.add("X-Seen", "yes")
+        return self.answer
+
+    @hookimpl
+    def message_done(self, transaction: Transaction) -> None:
+        self.done.append(transaction)
+
+
+class Evil:
+    """Refuses or drops recipients at evil.example."""
+
+    def __init__(self, verdict: Any) -> None:
+        self.verdict = verdict
+
+    @hookimpl
+    def rcpt_to(self, recipient: Recipient) -> Any:
+        return self.verdict if recipient.domain == "evil.example" else None
+
+
+def test_chunks_pass_one_to_one(smtp: Make) -> None:
+    smtp(upto="mail").play(r"""
+        C> BDAT 8|A: b||\
+        U< BDAT 8|A: b||\
+        C> BDAT 4 LAST|h\
+        U< BDAT 4 LAST|h\
+        U> 250 2.0.0 8 octets
+        C< 250 2.0.0 8 octets
+        C> i|NOOP
+        U< i|\
+        U> 250 2.0.0 queued
+        C< 250 2.0.0 queued
+        U< NOOP
+    """)
+
+
+def test_the_first_group_of_a_client_in_a_hurry(smtp: Make) -> None:
+    smtp().play(r"""
+        C> MAIL FROM:<a@b>|RCPT TO:<c@d>|BDAT 4 LAST|hi|QUIT
+        U< MAIL FROM:<a@b>|RCPT TO:<c@d>|BDAT 4 LAST|hi|\
+        U> 250 ok|250 ok|250 queued
+        C< 250 ok|250 ok|250 queued
+        U< QUIT
+    """)
+
+
+def test_a_refused_chunk_is_not_commands(smtp: Make) -> None:
+    smtp().play(r"""
+        C> BDAT 6|QUIT|NOOP
+        C< 503 5.5.1 need MAIL first (s1)
+        U< NOOP
+        U> 250 ok
+        C< 250 ok
+        C> MAIL FROM:<a@b>|RCPT TO:<c@d>|BDAT 6|QUIT|NOOP
+        U< MAIL FROM:<a@b>|RCPT TO:<c@d>|BDAT 6|QUIT|NOOP
+        U> 250 ok|550 no|554 no recipients|250 ok
+        C< 250 ok|550 no|554 no recipients|250 ok
+    """)
+
+
+def test_chunking_that_was_not_offered_never_goes_up(smtp: Make) -> None:
+    smtp(upto="mail", offer="PIPELINING|250 HELP").play(r"""
+        C> BDAT 6|QUIT|BDAT 0 LAST|NOOP
+        C< 503 CHUNKING was not offered (s1)|503 CHUNKING was not offered (s1)
+        U< NOOP
+    """)
+
+
+def test_a_chunk_of_unknown_size_ends_the_session(smtp: Make) -> None:
+    smtp(upto="mail").play(r"""
+        C> NOOP|BDAT abc|MAIL FROM:<evil@x>
+        U< NOOP
+        U> 250 ok
+        C< 250 ok|501 5.5.4 BDAT takes a size and maybe LAST (s1)
+        C. closed
+        U. closed
+    """)
+
+
+def test_one_command_at_a_time_where_upstream_wants_it(smtp: Make) -> None:
+    stage = smtp(upto="greeted").play("""
+        C> EHLO me
+        U< EHLO me
+        U> 250-x|250 CHUNKING
+        C< 250-x|250-CHUNKING|250 PIPELINING
+    """)
+    stage.play(r"""
+        C> MAIL FROM:<a@b>|RCPT TO:<c@d>|BDAT 2|xxBDAT 2 LAST|yyNOOP
+        U< MAIL FROM:<a@b>
+        U> 250 ok
+        C< 250 ok
+        U< RCPT TO:<c@d>
+        U> 250 ok
+        C< 250 ok
+        U< BDAT 2|xx\
+        U> 250 ok
+        C< 250 ok
+        U< BDAT 2 LAST|yy\
+        U> 250 queued
+        C< 250 queued
+        U< NOOP
+    """)
+
+
+def test_data_behind_bdat(smtp: Make) -> None:
+    smtp(upto="mail").play(r"""
+        C> BDAT 2|xxDATA
+        U< BDAT 2|xx\
+        U> 250 ok
+        C< 250 ok|503 5.5.1 BDAT and DATA can't be mixed (s1)
+    """)
+
+
+@pytest.mark.parametrize("chunks", [r"BDAT 4|a\nb\r", r"BDAT 2|a\rBDAT 1|b", r"BDAT 2 LAST|a\r"])
+def test_stray_cr_and_lf(smtp: Make, chunks: str) -> None:
+    stage = smtp(upto="mail")
+    stage.say("client", octets(chunks + "\\"))
+    assert stage.upstream.state == "aborted"
+    assert not stage.upstream.heard.endswith(b"LAST\r\na\r")
+    stage.upstream.heard = b""
+    said = stage.client.heard.splitlines()
+    assert said[-1].decode() == STRAY
+    assert all(line.startswith(b"451 4.3.0 ") for line in said[:-1])
+    stage.client.heard = b""
+    stage.play("""
+        U! gone
+        C> NOOP
+        C< 421 4.3.0 session can't go on, start a new one (s1)
+        C. closed
+    """)
+
+
+def test_a_pair_may_be_cut_in_two(smtp: Make) -> None:
+    smtp(upto="mail").play(r"""
+        C> BDAT 2|a\rBDAT 2 LAST|\nb\
+        U< BDAT 2|a\rBDAT 2 LAST|\nb\
+        U> 250 ok|250 queued
+        C< 250 ok|250 queued
+    """)
+
+
+def test_binary_has_no_lines(smtp: Make) -> None:
+    stage = smtp(offer="PIPELINING|250-CHUNKING|250 BINARYMIME")
+    stage.play(r"""
+        C> MAIL FROM:<a@b> BODY=BINARYMIME|RCPT TO:<c@d>|BDAT 4 LAST|\n\r\0\n\
+        U< MAIL FROM:<a@b> BODY=BINARYMIME|RCPT TO:<c@d>|BDAT 4 LAST|\n\r\0\n\
+        U> 250 ok|250 ok|250 queued
+        C< 250 ok|250 ok|250 queued
+        C> MAIL FROM:<a@b> BODY=BINARYMIME|RCPT TO:<c@d>|DATA
+        U< MAIL FROM:<a@b> BODY=BINARYMIME|RCPT TO:<c@d>
+        U> 250 ok|250 ok
+        C< 250 ok|250 ok|503 BDAT and DATA can't be mixed (s1)
+    """)
+
+
+def test_a_chunk_too_many(smtp: Make) -> None:
+    smtp(upto="mail", message_size=3).play(r"""
+        C> BDAT 2|xxBDAT 2|yyNOOP
+        U< BDAT 2|xxBDAT 2|\
+        U. aborted
+        C< 451 4.3.0 local error, try again later (s1)|552 5.3.4 message too big (s1)
+        C< 421 4.3.0 session can't go on, start a new one (s1)
+        C. closed
+    """)
+
+
+def test_collected_and_judged(smtp: Make) -> None:
+    whole = Whole(field=True)
+    smtp(whole, upto="mail").play(r"""
+        C> BDAT 9|A: b||.\
+        C< 250 2.0.0 9 octets received
+        C> BDAT 4 LAST|.x\
+        C> |NOOP
+        U< BDAT 26 LAST|X-Seen: yes|A: b||..x|\
+        U> 250 2.0.0 queued
+        C< 250 2.0.0 queued
+        U< NOOP
+    """)
+    assert whole.text == b"A: b\r\n\r\n..x\r\n"
+    (done,) = whole.done
+    assert (done.outcome, done.size) == ("accepted", 13)
+
+
+def test_judged_later(smtp: Make) -> None:
+    answer: Deferred[Any] = Deferred()
+    stage = smtp(Whole(answer), upto="mail").play(r"""
+        C> BDAT 4 LAST|hi|NOOP
+    """)
+    answer.callback(None)
+    stage.play(r"""
+        U< BDAT 4 LAST|hi|\
+        U> 250 queued
+        C< 250 queued
+        U< NOOP
+    """)
+
+
+def test_refused_at_the_last_chunk(smtp: Make) -> None:
+    whole = Whole(Reject("no"))
+    smtp(whole, upto="mail").play("""
+        C> BDAT 2|xxBDAT 0 LAST|BDAT 2 LAST|yyNOOP
+        C< 250 2.0.0 2 octets received|550 5.7.1 no (s1)
+        U< RSET
+        U> 250 ok
+        C< 503 5.5.1 need MAIL first (s1)
+        U< NOOP
+    """)
+    assert [done.outcome for done in whole.done] == ["rejected"]
+
+
+def test_refused_in_the_middle(smtp: Make) -> None:
+    smtp(Whole(), upto="mail").play(rf"""
+        C> BDAT 2|x\nBDAT 2|yyNOOP
+        C< {STRAY}
+        U< RSET
+        U> 250 ok
+        C< 503 5.5.1 need MAIL first (s1)
+        U< NOOP
+    """)
+
+
+def test_closed_at_the_last_chunk(smtp: Make) -> None:
+    smtp(Whole(Close("bye")), upto="mail").play("""
+        C> BDAT 2 LAST|xxNOOP
+        C< 421 4.7.0 bye (s1)
+        C. closed
+        U. closed
+    """)
+
+
+def test_dropped(smtp: Make) -> None:
+    whole = Whole(Discard("spam"))
+    smtp(whole, upto="mail").play("""
+        C> BDAT 2|xxBDAT 2 LAST|yyRSET
+        C< 250 2.0.0 2 octets received|250 2.0.0 ok
+        U< RSET
+    """)
+    assert [done.outcome for done in whole.done] == ["discarded"]
+
+
+def test_no_recipient_is_left(smtp: Make) -> None:
+    smtp(Evil(Reject("no"))).play("""
+        C> MAIL FROM:<a@b>|RCPT TO:<x@evil.example>|BDAT 6 LAST|QUIT|NOOP
+        U< MAIL FROM:<a@b>|NOOP
+        U> 250 ok|250 ok
+        C< 250 ok|550 5.7.1 no (s1)|554 5.5.1 no valid recipients (s1)|250 ok
+    """)
+    smtp(Whole()).play("""
+        C> MAIL FROM:<a@b>|RCPT TO:<x@y>|BDAT 6 LAST|QUIT|NOOP
+        U< MAIL FROM:<a@b>|RCPT TO:<x@y>
+        U> 250 ok|550 no
+        C< 250 ok|550 no|554 5.5.1 no valid recipients (s1)
+        U< NOOP
+    """)
+
+
+def test_all_recipients_are_dropped(smtp: Make) -> None:
+    smtp(Evil(Discard("spam"))).play("""
+        C> MAIL FROM:<a@b>|RCPT TO:<x@evil.example>|BDAT 2|xxBDAT 2 LAST|yyNOOP
+        U< MAIL FROM:<a@b>
+        U> 250 ok
+        C< 250 ok|250 2.0.0 ok|250 2.0.0 2 octets received|250 2.0.0 ok
+        U< NOOP
+    """)
+
+
+def test_upstream_answers_before_the_chunk_is_complete(smtp: Make) -> None:
+    smtp(upto="mail").play(r"""
+        C> BDAT 4 LAST|hi\
+        U< BDAT 4 LAST|hi\
+        U> 552 too big
+        C< 552 too big
+        C> xxNOOP
+        U< xxNOOP
+    """)
+    smtp(upto="mail").play(r"""
+        C> BDAT 4 LAST|hi\
+        U< BDAT 4 LAST|hi\
+        U> 250 queued
+        U. aborted
+        C< 421 4.3.0 lost the server, try again later (s1)
+        C. closed
+    """)
+
+
+def test_client_leaves(smtp: Make) -> None:
+    smtp(upto="mail").play(r"""
+        C> BDAT 4 LAST|hi\
+        U< BDAT 4 LAST|hi\
+        C! gone
+        U. aborted
+    """)
+    stage = smtp(Whole(), upto="mail").play(r"""
+        C> BDAT 4|hihiBDAT 4 LAST|h\
+        C< 250 2.0.0 4 octets received
+        C! gone
+        U. aborted
+    """)
+    assert stage.relay.rules.spool.used == 0
+
+
+def test_upstream_is_lost(smtp: Make) -> None:
+    smtp(upto="mail").play(r"""
+        C> BDAT 2 LAST|hi\
+        U< BDAT 2 LAST|hi\
+        U! reset
+        C< 451 4.4.2 lost the server, fate of the message unknown, try again later (s1)
+        C. closed
+    """)
+    smtp(upto="mail").play(r"""
+        C> BDAT 4 LAST|hi\
+        U< BDAT 4 LAST|hi\
+        U! reset
+        C< 421 4.3.0 lost the server, try again later (s1)
+        C. closed
+    """)

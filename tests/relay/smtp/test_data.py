@@ -1,0 +1,405 @@
+"""DATA: what passes, what is judged, what never ends upstream."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from mailweir.hookspecs import hookimpl
+from mailweir.message import Message
+from mailweir.session import Transaction
+from mailweir.spool import Spool
+from mailweir.testing.play import Stage, octets
+from mailweir.verdict import Close, Defer, Discard, Quarantine, Reject
+
+Make = Callable[..., Stage]
+
+
+class Head:
+    """Answers `message_head`, and adds a field."""
+
+    def __init__(self, answer: Any = None) -> None:
+        self.answer = answer
+        self.done: list[Transaction] = []
+
+    @hookimpl
+    def message_head(self, message: Message) -> Any:
+        message.headers.add("X-Seen", "yes")
+        return self.answer
+
+    @hookimpl
+    def message_done(self, transaction: Transaction) -> None:
+        self.done.append(transaction)
+
+
+class Whole:
+    """Answers `message`, and keeps the text it saw."""
+
+    def __init__(self, answer: Any = None) -> None:
+        self.answer = answer
+        self.text = b""
+        self.done: list[Transaction] = []
+
+    @hookimpl
+    def message(self, message: Message) -> Any:
+        self.text = b"".join(message.pieces())
+        return self.answer
+
+    @hookimpl
+    def message_done(self, transaction: Transaction) -> None:
+        self.done.append(transaction)
+
+
+class Told:
+    """Hears of messages, and looks at none."""
+
+    def __init__(self) -> None:
+        self.done: list[Transaction] = []
+
+    @hookimpl
+    def message_done(self, transaction: Transaction) -> None:
+        self.done.append(transaction)
+
+
+OURS = "354 end data with <CR><LF>.<CR><LF>"
+
+PASSED = {
+    "a message": ("From: a||hi|.", "From: a||hi|.", 15),
+    "nothing": (".", ".", 0),
+    "stuffed dots": ("..|..a|.", "..|..a|.", 7),
+    "8-bit and NUL": (r"\xff\0|.", r"\xff\0|.", 4),
+}
+
+
+@pytest.mark.parametrize(("said", "heard", "size"), PASSED.values(), ids=PASSED.keys())
+def test_passed_as_it_comes(smtp: Make, said: str, heard: str, size: int) -> None:
+    told = Told()
+    smtp(told, upto="data").play(f"""
+        C> {said}
+        U< {heard}
+        U> 250 2.0.0 queued as 1
+        C< 250 2.0.0 queued as 1
+        C> NOOP
+        U< NOOP
+    """)
+    (done,) = told.done
+    assert (done.outcome, done.reply, done.size) == ("accepted", "250 2.0.0 queued as 1", size)
+    assert [one.address for one in done.envelope.accepted] == ["bob@example.net"]
+
+
+def test_a_text_streams(smtp: Make) -> None:
+    smtp(upto="data").play(r"""
+        C> one|two\
+        U< one|two\
+        C> |.\r\
+        C> \n\
+        U< |.
+        U> 451 4.3.0 no room
+        C< 451 4.3.0 no room
+    """)
+
+
+def test_refused_data_leaves_commands(smtp: Make) -> None:
+    smtp(upto="mail").play("""
+        C> DATA|RSET
+        U< DATA
+        U> 554 5.5.1 no
+        C< 554 5.5.1 no
+        U< RSET
+        U> 250 2.0.0 ok
+        C< 250 2.0.0 ok
+    """)
+
+
+def test_354_without_recipients_is_relayed_faithfully(smtp: Make) -> None:
+    smtp().play("""
+        C> MAIL FROM:<a@b>|RCPT TO:<x>|DATA
+        U< MAIL FROM:<a@b>|RCPT TO:<x>|DATA
+        U> 250 ok|550 no|354 go
+        C< 250 ok|550 no|354 go
+        C> .
+        U< .
+        U> 554 none
+        C< 554 none
+    """)
+
+
+SMUGGLED = {
+    "LF . CRLF": r"x||a\n.|MAIL FROM:<evil@x>|RCPT TO:<v@x>|DATA|b|.",
+    "LF . LF": r"a\n.\nMAIL FROM:<evil@x>|.",
+    "CRLF . LF": r"a|.\nMAIL FROM:<evil@x>|.",
+    "CR . CR": r"a\r.\rMAIL FROM:<evil@x>|.",
+    "CR . CRLF": r"a\r.|MAIL FROM:<evil@x>|.",
+    "CR CR LF": r"a\r\r\nb|.",
+    "LF first": r"\n.|.",
+    "CR last": r"a\r|.",
+}
+
+
+@pytest.mark.parametrize("text", SMUGGLED.values(), ids=SMUGGLED.keys())
+@pytest.mark.parametrize("cut", [True, False])
+def test_stray_cr_and_lf_never_end_upstream(smtp: Make, text: str, cut: bool) -> None:
+    told = Told()
+    stage = smtp(told, upto="data")
+    wire = octets(text)
+    for piece in [wire[at : at + 1] for at in range(len(wire))] if cut else [wire]:
+        stage.say("client", piece)
+    assert b"\n" not in stage.upstream.heard.replace(b"\r\n", b"")
+    assert not stage.upstream.heard.endswith(b"\r\n.\r\n")
+    stage.upstream.heard = b""
+    stage.play("""
+        U. aborted
+        C< 550 5.6.0 CR or LF alone in the message; lines end in CRLF (s1)
+        U! gone
+        C> MAIL FROM:<a@b>
+        C< 421 4.3.0 session can't go on, start a new one (s1)
+        C. closed
+    """)
+    assert [done.outcome for done in told.done] == ["rejected"]
+
+
+def test_quit_after_a_stray(smtp: Make) -> None:
+    smtp(upto="data").play(r"""
+        C> a\nb|.|QUIT
+        C< 550 5.6.0 CR or LF alone in the message; lines end in CRLF (s1)|221 2.0.0 bye
+        C. closed
+        U. aborted
+    """)
+
+
+def test_stray_when_judged_never_goes_up(smtp: Make) -> None:
+    for plugin in (Head(), Whole()):
+        smtp(plugin, upto="mail").play(rf"""
+            C> DATA
+            C< {OURS}
+            C> a\n.|MAIL FROM:<evil@x>|.
+            C< 550 5.6.0 CR or LF alone in the message; lines end in CRLF (s1)
+            C> MAIL FROM:<a@b>
+            U< RSET
+            U> 250 ok
+            U< MAIL FROM:<a@b>
+        """)
+
+
+def test_stray_behind_a_head_that_has_left(smtp: Make) -> None:
+    smtp(Head(), upto="mail").play(rf"""
+        C> DATA
+        C< {OURS}
+        C> A: b||one|\
+        U< DATA
+        U> 354 go
+        U< X-Seen: yes|A: b||one\
+        C> two\n|.
+        U. aborted
+        C< 550 5.6.0 CR or LF alone in the message; lines end in CRLF (s1)
+    """)
+
+
+def test_judged_by_its_head(smtp: Make) -> None:
+    head = Head()
+    smtp(head, upto="mail").play(rf"""
+        C> DATA
+        C< {OURS}
+        C> A: b|\
+        C> |..one|two\
+        U< DATA
+        C> |three|..|.|NOOP
+        U> 354 go
+        U< X-Seen: yes|A: b||..one|two|three|..|.
+        U> 250 2.0.0 ok
+        C< 250 2.0.0 ok
+        U< NOOP
+        U> 250 ok
+        C< 250 ok
+    """)
+    (done,) = head.done
+    assert (done.outcome, done.size) == ("accepted", len("A: b\r\n\r\n.one\r\ntwo\r\nthree\r\n.\r\n"))
+
+
+def test_judged_whole(smtp: Make) -> None:
+    whole = Whole()
+    smtp(whole, upto="mail").play(f"""
+        C> DATA
+        C< {OURS}
+        C> A: b||..one|.
+        U< DATA
+        U> 354 go
+        U< A: b||..one|.
+        U> 250 2.0.0 ok
+        C< 250 2.0.0 ok
+    """)
+    assert whole.text == b"A: b\r\n\r\n.one\r\n"
+
+
+REFUSALS = {
+    "reject": (Reject("no such thing"), "550 5.7.1 no such thing (s1)", "rejected"),
+    "a code": (Reject("no", 554, "5.6.1"), "554 5.6.1 no (s1)", "rejected"),
+    "defer": (Defer(), "451 4.7.1 try again later (s1)", "deferred"),
+    "quarantine without a store": (Quarantine("bad"), "451 4.7.1 bad (s1)", "deferred"),
+    "discard": (Discard("spam"), "250 2.0.0 ok", "discarded"),
+    "text with control characters": (Reject("a\r\n250 ok"), "550 5.7.1 a 250 ok (s1)", "rejected"),
+}
+
+
+@pytest.mark.parametrize(("verdict", "reply", "outcome"), REFUSALS.values(), ids=REFUSALS.keys())
+@pytest.mark.parametrize("plugin", [Head, Whole])
+@pytest.mark.parametrize("later", [False, True])
+def test_refused(
+    smtp: Make, plugin: Callable[[Any], Any], later: bool, verdict: Any, reply: str, outcome: str
+) -> None:
+    answer: Deferred[Any] = Deferred()
+    judge = plugin(answer if later else verdict)
+    stage = smtp(judge, upto="mail")
+    stage.play(f"""
+        C> DATA
+        C< {OURS}
+        C> A: b||c|.|MAIL FROM:<x@y>
+    """) if later else stage.play(f"""
+        C> DATA
+        C< {OURS}
+        C> A: b||c|.|MAIL FROM:<x@y>
+        C< {reply}
+        U< RSET
+    """)
+    if later:
+        answer.callback(verdict)
+        stage.play(f"""
+            C< {reply}
+            U< RSET
+        """)
+    stage.play("""
+        U> 250 ok
+        U< MAIL FROM:<x@y>
+        U> 250 ok
+        C< 250 ok
+    """)
+    (done,) = judge.done
+    assert (done.outcome, done.decision.verdict, done.reply) == (outcome, verdict, reply)
+
+
+def test_close_is_the_last_word(smtp: Make) -> None:
+    smtp(Whole(Close("go away")), upto="mail").play(f"""
+        C> DATA
+        C< {OURS}
+        C> A: b||c|.|NOOP
+        C< 421 4.7.0 go away (s1)
+        C. closed
+        U. closed
+    """)
+
+
+def test_354_is_not_ours_to_say_before_upstream_has_accepted(smtp: Make) -> None:
+    smtp(Whole()).play("""
+        C> MAIL FROM:<a@b>|RCPT TO:<x@y>|DATA|NOOP
+        U< MAIL FROM:<a@b>|RCPT TO:<x@y>
+        U> 250 ok
+        C< 250 ok
+        U> 550 no
+        C< 550 no|554 5.5.1 no valid recipients (s1)
+        U< NOOP
+    """)
+
+
+def test_mail_that_upstream_refused_has_no_data(smtp: Make) -> None:
+    smtp(Whole()).play("""
+        C> MAIL FROM:<a@b>|RCPT TO:<x@y>|DATA
+        U< MAIL FROM:<a@b>|RCPT TO:<x@y>
+        U> 550 no|503 no
+        C< 550 no|503 no|503 5.5.1 need MAIL first (s1)
+    """)
+
+
+LIMITS: dict[str, tuple[dict[str, Any], str]] = {
+    "too big": ({"message_size": 10}, "552 5.3.4 message too big (s1)"),
+    "no room": ({"spool": Spool(total=10)}, "452 4.3.1 insufficient storage (s1)"),
+}
+
+
+@pytest.mark.parametrize(("rules", "reply"), LIMITS.values(), ids=LIMITS.keys())
+def test_limits_of_what_is_judged(smtp: Make, rules: dict[str, Any], reply: str) -> None:
+    stage = smtp(Whole(), upto="mail", **rules)
+    stage.play(rf"""
+        C> DATA
+        C< {OURS}
+        C> A: b||0123456789\
+        C> |.
+        C< {reply}
+        C> RSET
+        U< RSET
+    """)
+    assert stage.relay.rules.spool.used == 0
+
+
+def test_limit_of_what_is_passed(smtp: Make) -> None:
+    smtp(upto="data", message_size=10).play(r"""
+        C> 0123456\
+        U< 0123456\
+        C> 89012\
+        U. aborted
+        C> |.
+        C< 552 5.3.4 message too big (s1)
+    """)
+
+
+def test_client_leaves_in_the_text(smtp: Make) -> None:
+    told = Told()
+    smtp(told, upto="data").play(r"""
+        C> half\
+        U< half\
+        C! gone
+        U. aborted
+        U! gone
+    """)
+    assert [done.outcome for done in told.done] == ["aborted"]
+
+
+def test_client_leaves_before_the_end_has_gone_up(smtp: Make) -> None:
+    whole = Whole(Deferred())
+    smtp(whole, upto="mail").play(f"""
+        C> DATA
+        C< {OURS}
+        C> A: b||c|.
+        C! reset
+        U. aborted
+        U! gone
+    """)
+    stage = smtp(Whole(), upto="mail").play(f"""
+        C> DATA
+        C< {OURS}
+        C> A: b||c|.
+        U< DATA
+        C! reset
+        U. aborted
+        U! gone
+    """)
+    assert stage.relay.rules.spool.used == 0
+
+
+def test_data_takes_no_arguments_where_somebody_looks(smtp: Make) -> None:
+    smtp(Whole(), upto="mail").play("""
+        C> DATA now
+        C< 501 5.5.4 syntax error in arguments (s1)
+    """)
+
+
+@pytest.mark.parametrize("filtered", [True, False])
+def test_data_without_mail(smtp: Make, filtered: bool) -> None:
+    if filtered:
+        smtp(Whole()).play("""
+            C> DATA
+            C< 503 5.5.1 need MAIL first (s1)
+        """)
+    else:
+        smtp().play("""
+            C> DATA
+            U< DATA
+            U> 503 5.5.1 MAIL?
+            C< 503 5.5.1 MAIL?
+            C> DATA
+            U< DATA
+            U> 354 go
+            U. aborted
+            C< 421 4.3.0 lost the server, try again later (s1)
+            C. closed
+        """)

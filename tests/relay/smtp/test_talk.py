@@ -1,0 +1,69 @@
+"""Slots, turns, and when it ends."""
+
+from collections.abc import Callable
+
+from mailweir.testing.play import Stage
+
+Make = Callable[..., Stage]
+GOING = "421 4.3.2 going down, try again later (s1)"
+
+
+def test_retire_between_messages(smtp: Make) -> None:
+    stage = smtp()
+    stage.relay.retire()
+    stage.play(f"""
+        C< {GOING}
+        C. closed
+        U. closed
+    """)
+
+
+def test_retire_lets_the_message_finish(smtp: Make) -> None:
+    stage = smtp(upto="mail")
+    stage.relay.retire()
+    stage.play(f"""
+        C> DATA
+        U< DATA
+        U> 354 go
+        C< 354 go
+        C> hi|.|MAIL FROM:<c@d>
+        U< hi|.
+        U> 250 queued
+        C< 250 queued|{GOING}
+        C. closed
+        U. closed
+    """)
+
+
+def test_retire_waits_for_an_answer(smtp: Make) -> None:
+    stage = smtp().play("""
+        C> NOOP
+        U< NOOP
+    """)
+    stage.relay.retire()
+    stage.play(f"""
+        U> 250 ok
+        C< 250 ok|{GOING}
+        C. closed
+    """)
+
+
+def test_a_group_without_end_is_not_taken_at_once(smtp: Make) -> None:
+    stage = smtp()
+    stage.say("client", b"NOOP\r\n" * 5000)
+    assert stage.upstream.heard == b"NOOP\r\n" * 1000
+    assert stage.client.paused
+    stage.say("upstream", b"250 ok\r\n" * 1000)
+    while stage.client.heard.count(b"\r\n") < 5000:
+        stage.say("upstream", b"250 ok\r\n")
+    assert stage.upstream.heard == b"NOOP\r\n" * 5000 and not stage.client.paused
+
+
+def test_who_does_not_listen_is_not_listened_to(smtp: Make) -> None:
+    stage = smtp()
+    stage.client.full = True
+    stage.say("client", b"\0\r\n" * 100)
+    assert stage.client.heard.count(b"\r\n") == 1 and stage.client.paused
+    stage.client.full = False
+    stage.relay.client_drained()
+    assert stage.client.heard.count(b"\r\n") == 100 and not stage.client.paused

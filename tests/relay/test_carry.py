@@ -1,0 +1,189 @@
+"""One message through the chain: when it is judged, what is held, what is given back."""
+
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+
+from mailweir import Defer, Message, Reject, hookimpl
+from mailweir.chain.plug import Plug
+from mailweir.relay.carry import HEAD, Carrier, Pump, Way, way
+from mailweir.relay.rules import Rules
+from mailweir.spool import Spool
+from mailweir.testing.play import Stage
+from mailweir.testing.sides import HeardSide
+from mailweir.verdict import Decision, Verdict
+
+TEXT = b"From: a@example.org\r\nSubject: hi\r\n\r\nbody\r\n"
+
+
+def plug(**hooks: object) -> Plug:
+    return Plug("p", SimpleNamespace(**{name: hookimpl(hook) for name, hook in hooks.items()}))  # type: ignore[type-var]
+
+
+class Carried:
+    """A message that is being carried, with what was decided."""
+
+    def __init__(self, how: Way, *plugs: Plug, rules: Rules | None = None) -> None:
+        self.stage = Stage("pop3", plugs, rules)
+        self.relay = self.stage.relay
+        self.spool = self.relay.rules.spool
+        self.decisions: list[Decision | None] = []
+        self.transaction = self.relay.session.begin("smtp", 0.0)
+        self.carrier = Carrier(self.relay, self.transaction, how, self.decisions.append)
+
+    def feed(self, *pieces: bytes) -> "Carried":
+        for piece in pieces:
+            self.carrier.feed(piece)
+        return self
+
+    def leaving(self) -> bytes:
+        assert self.carrier.message is not None
+        return b"".join(self.carrier.message.pieces())
+
+
+def looks(message: Message) -> None:
+    assert message.headers.get("subject") == "hi"
+
+
+@pytest.mark.parametrize(
+    ("hook", "needed"), [("message_head", Way.HEAD), ("message", Way.WHOLE), ("sign", Way.WHOLE)]
+)
+def test_way_follows_what_is_listened_to(hook: str, needed: Way) -> None:
+    assert way(Stage("pop3").chain) is Way.PASS
+    assert way(Stage("pop3", [plug(**{hook: lambda message: None})]).chain) is needed
+
+
+def test_head_is_judged_before_the_body_is_here() -> None:
+    carried = Carried(Way.HEAD, plug(message_head=looks)).feed(TEXT[:20])
+    assert carried.decisions == []
+    carried.feed(TEXT[20:-6])
+    assert carried.decisions == [None]
+    carried.feed(TEXT[-6:])
+    assert carried.leaving() == TEXT
+
+
+def test_whole_is_judged_at_the_end() -> None:
+    carried = Carried(Way.WHOLE, plug(message=looks)).feed(TEXT)
+    assert carried.decisions == []
+    carried.carrier.end()
+    assert carried.decisions == [None]
+    assert carried.leaving() == TEXT
+    assert carried.spool.used == len(TEXT)
+    carried.carrier.close()
+    assert carried.spool.used == 0
+
+
+def test_hooks_come_in_order_and_the_first_verdict_ends_it() -> None:
+    asked: list[str] = []
+
+    def note(name: str, verdict: Verdict | None = None) -> object:
+        def hook(message: Message) -> Verdict | None:
+            asked.append(name)
+            return verdict
+
+        return hook
+
+    carried = Carried(Way.WHOLE, plug(message_head=note("head"), message=note("whole"), sign=note("sign")))
+    carried.feed(TEXT).carrier.end()
+    assert (asked, carried.decisions) == (["head", "whole", "sign"], [None])
+    asked.clear()
+    carried = Carried(
+        Way.WHOLE, plug(message_head=note("head"), message=note("whole", Reject("no")), sign=note("sign"))
+    )
+    carried.feed(TEXT).carrier.end()
+    assert (asked, carried.decisions) == (["head", "whole"], [Decision(Reject("no"), "p")])
+    assert carried.spool.used == 0
+
+
+def test_refused_at_the_head_takes_no_room() -> None:
+    carried = Carried(Way.WHOLE, plug(message_head=lambda message: Reject("no"), message=looks))
+    carried.feed(TEXT, b"x" * 100000)
+    carried.carrier.end()
+    assert carried.decisions == [Decision(Reject("no"), "p")]
+    assert carried.spool.used == 0
+    assert carried.transaction.decision == Decision(Reject("no"), "p")
+
+
+def test_text_that_comes_while_a_plugin_thinks_is_kept() -> None:
+    thinking: Deferred[None] = Deferred()
+    carried = Carried(Way.WHOLE, plug(message_head=lambda message: thinking, message=looks)).feed(TEXT[:-2])
+    carried.feed(TEXT[-2:])
+    carried.carrier.end()
+    assert carried.decisions == []
+    thinking.callback(None)
+    assert carried.decisions == [None]
+    assert carried.leaving() == TEXT
+
+
+def test_edits_leave() -> None:
+    def mark(message: Message) -> None:
+        message.headers.add("X-Seen", "yes")
+
+    carried = Carried(Way.WHOLE, plug(message=mark)).feed(TEXT)
+    carried.carrier.end()
+    assert carried.leaving() == b"X-Seen: yes\r\n" + TEXT
+
+
+def test_limits() -> None:
+    big = Carried(Way.WHOLE, plug(message=looks), rules=Rules(message_size=30)).feed(TEXT)
+    assert [decision.verdict for decision in big.decisions if decision] == [
+        Reject("message too big", 552, "5.3.4")
+    ]
+    full = Carried(Way.WHOLE, plug(message=looks), rules=Rules(spool=Spool(total=30))).feed(TEXT)
+    assert [decision.verdict for decision in full.decisions if decision] == [
+        Defer("insufficient storage", 452, "4.3.1")
+    ]
+    head = Carried(Way.HEAD, plug(message_head=looks)).feed(*[b"X: y\r\n" * 1000] * (HEAD // 6000 + 2))
+    assert [decision.verdict for decision in head.decisions if decision] == [
+        Reject("message header too long", 552, "5.3.4")
+    ]
+    for carried in (big, full, head):
+        carried.feed(b"more")
+        carried.carrier.end()
+        assert len(carried.decisions) == 1
+        assert carried.spool.used == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "head"),
+    [
+        (b"", b""),
+        (b"\r\nbody", b"\r\n"),
+        (b"A: b\r\n", b"A: b\r\n"),
+        (b"A: b", b"A: b"),
+        (b"A: b\r\n\r\n", b"A: b\r\n\r\n"),
+        (b"A: b\r\n\r\n\r\n", b"A: b\r\n\r\n"),
+    ],
+)
+def test_where_the_head_ends(text: bytes, head: bytes) -> None:
+    heads: list[bytes] = []
+
+    def see(message: Message) -> None:
+        heads.append(message.headers.original)
+
+    for pieces in ([text], [bytes([octet]) for octet in text]):
+        Carried(Way.WHOLE, plug(message_head=see)).feed(*pieces).carrier.end()
+    assert heads == [head, head]
+
+
+@given(st.lists(st.text("a:\r\n").map(str.encode)))
+def test_octets_are_the_same_however_they_come(pieces: list[bytes]) -> None:
+    carried = Carried(Way.WHOLE, plug(message=lambda message: None)).feed(*pieces)
+    carried.carrier.end()
+    assert carried.leaving() == b"".join(pieces)
+
+
+def test_pump_waits_for_a_full_side() -> None:
+    side, done = HeardSide(), list[str]()
+    pump = Pump(side, iter([b"a", b"b", b"c"]), lambda: done.append("done"))
+    side.full = True
+    pump.run()
+    assert (side.heard, done) == (b"a", [])
+    side.full = False
+    pump.run()
+    assert (side.heard, done) == (b"abc", ["done"])
+    pump.run()
+    assert done == ["done"]
