@@ -1,0 +1,1 @@
+"""The keeper's window: metrics, health, readiness. Read-only; knows no relay's insides."""

@@ -1,0 +1,71 @@
+"""The keeper's window: /metrics for Prometheus, /health and /ready for whoever starts and stops us.
+
+`/health` is 200 as long as the event loop runs. `/ready` is 200 while all listeners are open and new clients
+are welcome, else 503; its text is the reason.
+"""
+
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
+
+from mailweir import metrics
+
+TEXT = "text/plain; charset=utf-8"
+
+
+class Status(Protocol):
+    """What the window may see of the running program."""
+
+    @property
+    def unready(self) -> str:
+        """Why no client should be sent here now; empty if one may."""
+
+
+class Window(Resource):
+    """All pages; each is a method that gives code, form and octets."""
+
+    isLeaf = True
+
+    def __init__(self, status: Status) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._status = status
+        self._registry = CollectorRegistry()
+        self._registry.register(metrics.Everything())
+        ProcessCollector(registry=self._registry)
+        self._pages = {b"/metrics": self._metrics, b"/health": self._health, b"/ready": self._ready}
+
+    def render(self, request: Request) -> bytes:
+        code, form, octets = 404, TEXT, b"not found; there are /metrics /health /ready\n"
+        page = self._pages.get(request.path)
+        if page is not None and request.method not in (b"GET", b"HEAD"):
+            request.setHeader("Allow", "GET, HEAD")
+            code, octets = 405, b"GET is all there is\n"
+        elif page is not None:
+            code, form, octets = page(request)
+        request.setResponseCode(code)
+        request.setHeader("Content-Type", form)
+        request.setHeader("Server", "mailweir")
+        return octets
+
+    def _metrics(self, request: Request) -> tuple[int, str, bytes]:
+        """Ours, those of plugins, and the process's, in the form that the scraper takes."""
+        encode, form = choose_encoder(request.getHeader("accept") or "")
+        return 200, form, encode(self._registry)
+
+    def _health(self, request: Request) -> tuple[int, str, bytes]:
+        return 200, TEXT, b"ok\n"
+
+    def _ready(self, request: Request) -> tuple[int, str, bytes]:
+        unready = self._status.unready
+        return (503, TEXT, f"{unready}\n".encode()) if unready else (200, TEXT, b"ready\n")
+
+
+def site(status: Status, clock: IReactorTime) -> Site:
+    """The factory of the window's connections."""
+    served = Site(Window(status), reactor=clock)
+    served.noisy = False
+    return served

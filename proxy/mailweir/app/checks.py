@@ -1,0 +1,155 @@
+"""What only the whole configuration, or the machine, can tell: names, addresses, files.
+
+Every check is a generator of mistakes over a document and the configuration made from it. Where a part was
+wrong in itself it is missing from the configuration, but the document still has its name.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+from mailweir.app.certificates import authorities_mistake, pair_mistakes
+from mailweir.app.config import Configuration
+from mailweir.app.document import Document, Keys
+from mailweir.app.mistakes import Mistake
+from mailweir.chain.mistakes import hint
+from mailweir.net.addresses import WILDCARDS, Place, Tcp, Unix, parse
+
+ROUTES = ("route", "original")
+"""Words with a meaning of their own where an upstream is named."""
+SOCKET_PATH = 107
+"""Octets that the path of a unix socket may have (sun_path of unix(7), less the final NUL)."""
+
+
+def cross_checks(document: Document, configuration: Configuration) -> Iterator[Mistake]:
+    """Everything below, in no order."""
+    for check in (listeners, upstreams, addresses, loops, certificates, spool):
+        yield from check(document, configuration)
+
+
+def listeners(document: Document, configuration: Configuration) -> Iterator[Mistake]:
+    """Each listener by itself."""
+    if not document.has(("listeners", *list(configuration.listeners)[:1])):
+        yield document.mistake(("listeners",), "there must be at least one", at_key=True)
+    known = document.names("upstreams")
+    for name, listener in configuration.listeners.items():
+        at = ("listeners", name)
+        if listener.upstream not in (*known, "route"):
+            reason = f"no upstream is named {listener.upstream}{hint(listener.upstream, known)}"
+            yield document.mistake((*at, "upstream"), reason)
+        if listener.tls == "none" and listener.require_tls:
+            yield document.mistake((*at, "require_tls"), "can't be had with tls: none; set tls: starttls")
+        if listener.tls != "none" and not document.has(("certificates", 0)):
+            yield document.mistake((*at, "tls"), "needs at least one entry under certificates")
+        if listener.tls == "starttls" and listener.require_tls and listener.allow_plaintext:
+            reason = "contradicts require_tls: no login is taken on a clear connection"
+            yield document.mistake((*at, "allow_plaintext"), reason)
+        for plugin, times in Counter(listener.plugins).items():
+            if times > 1:
+                second = [i for i, other in enumerate(listener.plugins) if other == plugin][1]
+                yield document.mistake((*at, "plugins", second), f"{plugin} is listed twice")
+
+
+def upstreams(document: Document, configuration: Configuration) -> Iterator[Mistake]:
+    """Each upstream by itself, and whether anybody names it."""
+    used = {listener.upstream for listener in configuration.listeners.values()}
+    whole = len(configuration.listeners) == len(document.names("listeners"))
+    for name, upstream in configuration.upstreams.items():
+        at = ("upstreams", name)
+        if name in ROUTES:
+            yield document.mistake(at, "this word has a meaning of its own; choose another name", at_key=True)
+        elif whole and name not in used and "route" not in used:
+            yield document.mistake(at, "no listener names it", at_key=True, warning=True)
+        if isinstance(upstream.verify, Path):
+            reason = authorities_mistake(upstream.verify)
+            if reason:
+                yield document.mistake((*at, "verify"), reason)
+
+
+def addresses(document: Document, configuration: Configuration) -> Iterator[Mistake]:
+    """No two sockets of ours on one address; unix sockets where one can be made."""
+    taken: list[tuple[Place, str]] = []
+    for at, place, owner in _own(document, configuration):
+        if isinstance(place, Unix):
+            if len(os.fsencode(place.path)) > SOCKET_PATH:
+                yield document.mistake(at, f"a socket's path has at most {SOCKET_PATH} octets")
+            elif not Path(place.path).parent.is_dir():
+                yield document.mistake(at, f"there is no directory {Path(place.path).parent}")
+        for other, first in taken:
+            if _same(place, other):
+                yield document.mistake(at, f"{place} is taken: {first} listens on {other}")
+                break
+        taken.append((place, owner))
+
+
+def loops(document: Document, configuration: Configuration) -> Iterator[Mistake]:
+    """No upstream is ourselves."""
+    for name, upstream in configuration.upstreams.items():
+        for index, address in enumerate(upstream.address):
+            for _, place, owner in _own(document, configuration):
+                if _reaches(parse(address), place):
+                    reason = f"{address} is ourselves: {owner} listens on {place}"
+                    yield document.mistake(_item(document, ("upstreams", name, "address"), index), reason)
+                    break
+
+
+def certificates(document: Document, configuration: Configuration) -> Iterator[Mistake]:
+    """Files that are there, can be read, and belong together."""
+    for index, entry in enumerate(configuration.certificates):
+        for key, reason, warning in pair_mistakes(entry.certificate, entry.key):
+            yield document.mistake(("certificates", index, key), reason, warning=warning)
+
+
+def spool(document: Document, configuration: Configuration) -> Iterator[Mistake]:
+    """A directory in which files can be made."""
+    directory = configuration.spool.directory
+    if directory is None:
+        return
+    if not directory.is_dir():
+        yield document.mistake(("spool", "directory"), f"there is no directory {directory}")
+    elif not os.access(directory, os.W_OK | os.X_OK):
+        yield document.mistake(("spool", "directory"), f"no permission to write in {directory}")
+
+
+def _own(document: Document, configuration: Configuration) -> Iterator[tuple[Keys, Place, str]]:
+    """Every address of ours: where it is written, what it is, and whose."""
+    for name, listener in configuration.listeners.items():
+        for index, address in enumerate(listener.listen):
+            yield _item(document, ("listeners", name, "listen"), index), parse(address), f"listener {name}"
+    if configuration.admin is not None:
+        yield ("admin", "listen"), parse(configuration.admin.listen), "admin"
+
+
+def _item(document: Document, at: Keys, index: int) -> Keys:
+    """The item of a list, or the one value that stands in its place."""
+    return (*at, index) if document.has((*at, index)) else at
+
+
+def _same(one: Place, other: Place) -> bool:
+    """The second `listen` would fail. An IPv6 wildcard takes no IPv4 here: `net` asks for IPV6_V6ONLY."""
+    if not isinstance(one, Tcp) or not isinstance(other, Tcp):
+        return one == other
+    if one.port != other.port or one.port == 0 or (":" in one.host) != (":" in other.host):
+        return False
+    hosts = {one.host, other.host}
+    return len(hosts) == 1 or not hosts.isdisjoint(WILDCARDS)
+
+
+def _reaches(target: Place, own: Place) -> bool:
+    """A connection to `target` would arrive at `own`, as far as can be told without asking DNS."""
+    if not isinstance(target, Tcp) or not isinstance(own, Tcp):
+        return target == own
+    if target.port != own.port:
+        return False
+    return target.host == own.host or (
+        _loopback(target.host) and (own.host in WILDCARDS or _loopback(own.host))
+    )
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

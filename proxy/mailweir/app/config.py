@@ -1,0 +1,178 @@
+"""The configuration as frozen models; `conf/mailweir.yaml` explains every key to the keeper.
+
+`reading.read` makes a `Configuration` from a file, or says everything that is wrong with it. Sizes are
+octets, durations seconds, paths absolute; addresses are such as `net.addresses.parse` takes apart.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+
+from mailweir import session, spool
+from mailweir.app.values import Address, Addresses, Duration, Limit, ServerAddresses, Size
+from mailweir.settings import ConfigPath, folder
+
+ClientTls = Literal["none", "starttls", "implicit"]
+UpstreamTls = Literal["none", "starttls", "implicit"]
+Unknown = Literal["auto", "opaque", "refuse"]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=64)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+
+
+class Model(BaseModel):
+    """What all parts share: nothing changes after reading, and no key is ignored.
+
+    `later` are keys that a later version will know; what they would say is refused, not passed over.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    later: ClassVar[frozenset[str]] = frozenset()
+
+
+def _upstream(value: object) -> object:
+    if value == "original":
+        raise ValueError("this version has no transparent mode; name an upstream, or route")
+    return value
+
+
+class Listener(Model):
+    """One protocol, one policy, one route, one ordered list of plugins; any number of addresses."""
+
+    later = frozenset({"trusted", "client_certificates", "bare_newline"})
+
+    protocol: session.Protocol
+    listen: Addresses
+    tls: ClientTls = "none"
+    require_tls: bool = False
+    upstream: Annotated[str, BeforeValidator(_upstream)]
+    plugins: list[str] = []
+    unknown: Unknown = "auto"
+    allow_plaintext: bool = False
+
+
+def _verify(value: object, info: ValidationInfo) -> object:
+    """true, false, or the path of a CA file, relative to the configuration."""
+    if isinstance(value, bool):
+        return value
+    if value in ("yes", "no", "on", "off", "none") or not isinstance(value, str) or not value:
+        raise ValueError("must be true, false or the path of a CA file")
+    return folder(info) / value
+
+
+def _upstream_tls(value: object) -> object:
+    if value == "opportunistic":
+        raise ValueError("this version does not have opportunistic TLS; use none, starttls or implicit")
+    return value
+
+
+class Upstream(Model):
+    """A server behind us; `address` is tried in order."""
+
+    later = frozenset({"identity", "certificate", "key"})
+
+    address: ServerAddresses
+    tls: Annotated[UpstreamTls, BeforeValidator(_upstream_tls)] = "none"
+    verify: Annotated[bool | Path, BeforeValidator(_verify)] = True
+    connections: Count = 1000
+    connect_timeout: Duration = 10.0
+
+
+class PluginEntry(Model):
+    """One plugin under the name by which listeners list it. `options` belong to its own `Settings`.
+
+    `breaker` is how many failures in a row make the chain answer `on_error` at once for `breaker_pause`
+    seconds; 0 is never.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    use: str = ""
+    mode: Literal["enforce", "shadow", "off"] = "enforce"
+    timeout: Duration = 10.0
+    on_error: Literal["defer", "pass", "reject"] = "defer"
+    max_concurrency: Count = 100
+    breaker: Annotated[int, Field(strict=True, ge=0)] = 0
+    breaker_pause: Duration = 30.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_said(cls, value: object) -> object:
+        return {} if value is None else value
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Every key that is not one of ours."""
+        return self.model_extra or {}
+
+
+class Certificate(Model):
+    """A chain of certificates and the key of the first, both PEM."""
+
+    certificate: ConfigPath
+    key: ConfigPath
+
+
+class Admin(Model):
+    """Where the keeper looks: /metrics, /health, /ready."""
+
+    listen: Address = "127.0.0.1:9180"
+
+
+class Log(Model):
+    """How log lines look, and from which level on there are any."""
+
+    format: Literal["json", "logfmt", "console"] = "json"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+def _idle(value: object) -> object:
+    return 0 if value == "auto" else value
+
+
+class Limits(Model):
+    """What one client, and all together, may use.
+
+    0 as `message_size`: upstream's own limit rules; as `client_idle`: what the protocol's RFC asks for.
+    """
+
+    message_size: Limit = 0
+    sessions: Count = 10000
+    sessions_per_client: Count = 100
+    before_login: Duration = 60.0
+    client_idle: Annotated[Duration, BeforeValidator(_idle)] = 0.0
+    upstream_reply: Duration = 600.0
+    drain: Duration = 30.0
+
+
+class SpoolRoom(Model):
+    """Where whole messages wait for a verdict. No directory: the system's temporary one."""
+
+    directory: ConfigPath | None = None
+    memory: Size = spool.MEMORY
+    total: Size = spool.TOTAL
+
+
+class Configuration(Model):
+    """Everything that the file says."""
+
+    later = frozenset({"workers", "quarantine"})
+
+    listeners: dict[Name, Listener] = {}
+    upstreams: dict[Name, Upstream] = {}
+    plugins: dict[Name, PluginEntry] = {}
+    certificates: list[Certificate] = []
+    admin: Admin | None = None
+    log: Log = Log()
+    limits: Limits = Limits()
+    spool: SpoolRoom = SpoolRoom()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_sections(cls, value: object) -> object:
+        """A section with nothing below it, as one has when all its lines are comments."""
+        if isinstance(value, dict):
+            return {
+                key: part for key, part in value.items() if part is not None or key not in cls.model_fields
+            }
+        return value

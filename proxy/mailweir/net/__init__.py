@@ -1,0 +1,10 @@
+"""Sockets <-> octets. With `admin` and `app` the only folder that touches the reactor.
+
+- `transport`: the adapter, Twisted's transport interface on the loop's own transports
+- `connection`: one Twisted protocol = one Side: octets in, octets out, back-pressure
+- `listener`: an address of the configuration becomes a port; makes sessions and relays
+- `upstream`: reach the real server, in time, or say why not
+- `tls`: certificates of ours, and whom we believe
+
+Must not know what a command means; of `relay` it imports the `side` interface only.
+"""

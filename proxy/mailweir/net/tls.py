@@ -1,0 +1,254 @@
+"""Certificates of ours, and whom we believe.
+
+Twisted's memory BIO does TLS on top of any transport; here the OpenSSL connections for it are made: TLS 1.2
+and newer, no renegotiation, no compression. A server picks its certificate by the name that the client
+asked for. A client checks chain and name within the handshake, so that nothing goes up to whom it does not
+believe, and remembers in words what was wrong.
+"""
+
+import errno
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography import x509
+from OpenSSL import SSL, crypto
+from service_identity import CertificateError, VerificationError
+from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
+from twisted.internet.error import ConnectionClosed, ConnectionDone
+from twisted.internet.interfaces import (
+    IOpenSSLClientConnectionCreator,
+    IOpenSSLServerConnectionCreator,
+    IProtocol,
+    IReactorTime,
+)
+from twisted.internet.protocol import Factory
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from zope.interface import implementer
+
+from mailweir import metrics
+from mailweir.net.addresses import is_number
+from mailweir.session import Tls
+
+_CODES = SSL.X509VerificationCodes
+_EXPIRED = (_CODES.ERR_CERT_HAS_EXPIRED, _CODES.ERR_CERT_NOT_YET_VALID)
+_UNKNOWN = (
+    _CODES.ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
+    _CODES.ERR_SELF_SIGNED_CERT_IN_CHAIN,
+    _CODES.ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
+    _CODES.ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE,
+    _CODES.ERR_UNABLE_TO_GET_ISSUER_CERT,
+)
+
+
+class CertificateUnusable(Exception):
+    """A file of ours that can't serve; the text names the file and says what to do."""
+
+
+class Layer:
+    """Puts TLS between a transport and a protocol that has been talking in clear, or is about to begin."""
+
+    def __init__(
+        self,
+        creator: IOpenSSLClientConnectionCreator | IOpenSSLServerConnectionCreator,
+        clock: IReactorTime,
+    ) -> None:
+        client = IOpenSSLClientConnectionCreator.providedBy(creator)
+        self._factory = TLSMemoryBIOFactory(creator, client, Factory(), clock)
+
+    def over(self, protocol: IProtocol) -> TLSMemoryBIOProtocol:
+        """A new layer; `protocol` is not connected once more. The handshake begins with `makeConnection`."""
+        return TLSMemoryBIOProtocol(self._factory, protocol, False)
+
+
+@implementer(IOpenSSLServerConnectionCreator)
+class ServerTls:
+    """Our certificates. The first is shown to clients that ask for no name, or for one we have not."""
+
+    def __init__(self, pairs: Sequence[tuple[Path, Path]]) -> None:
+        """`pairs` of certificate chain and key, PEM files; at least one."""
+        self._names: dict[str, SSL.Context] = {}
+        contexts = []
+        for certificate, key in pairs:
+            context = _server_context(certificate, key)
+            contexts.append(context)
+            leaf = _leaf(certificate)
+            metrics.CERTIFICATE_EXPIRY.cell(str(certificate)).set(leaf.not_valid_after_utc.timestamp())
+            for name in _names(leaf):
+                self._names.setdefault(name, context)
+        self._default = contexts[0]
+        self._default.set_tlsext_servername_callback(self._choose)
+
+    def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        return SSL.Connection(self._default, None)
+
+    def _choose(self, connection: SSL.Connection) -> None:
+        name = (connection.get_servername() or b"").decode("ascii", "replace").lower()
+        wildcard = "*." + name.partition(".")[2]
+        context = self._names.get(name) or self._names.get(wildcard)
+        if context is not None:
+            connection.set_context(context)
+
+
+class ClientTls:
+    """Whom we believe as an upstream: the system's authorities (True), those of a file, or anybody (False)."""
+
+    def __init__(self, verify: bool | Path, clock: IReactorTime) -> None:
+        self._clock = clock
+        self._context = _context(SSL.TLS_CLIENT_METHOD)
+        if isinstance(verify, Path):
+            try:
+                self._context.load_verify_locations(str(verify))
+            except SSL.Error as error:
+                raise CertificateUnusable(f"{verify}: {_unreadable(verify, 'CA certificates')}") from error
+        elif verify:
+            self._context.set_default_verify_paths()
+        if verify is not False:
+            self._context.set_verify(SSL.VERIFY_PEER, _verify)
+
+    def towards(self, host: str) -> Layer:
+        """For connections to a server that must show a certificate for `host`, a name or a number."""
+        return Layer(_Towards(self._context, host), self._clock)
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class _Towards:
+    def __init__(self, context: SSL.Context, host: str) -> None:
+        self._context = context
+        self._host = host
+
+    def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
+        connection = SSL.Connection(self._context, None)
+        connection.set_app_data(_Check(self._host))
+        if not is_number(self._host):
+            connection.set_tlsext_host_name(self._host.encode("idna"))
+        return connection
+
+
+class _Check:
+    """Which name a server must prove, and what was wrong with its proof."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self.wrong = ""
+
+
+def agreed(layer: TLSMemoryBIOProtocol) -> Tls:
+    """What a finished handshake agreed on."""
+    connection = layer.getHandle()
+    name = connection.get_servername() or b""
+    return Tls(
+        connection.get_protocol_version_name(),
+        connection.get_cipher_name() or "",
+        name.decode("ascii", "replace"),
+    )
+
+
+def explain(error: BaseException | None, layer: TLSMemoryBIOProtocol | None) -> str:
+    """Why a connection ended, in words; empty if it was closed in good order."""
+    if isinstance(error, ConnectionDone):
+        return ""
+    if isinstance(error, SSL.Error):
+        check = layer.getHandle().get_app_data() if layer is not None else None
+        if isinstance(check, _Check) and check.wrong:
+            return f"TLS: {check.wrong}"
+        return f"TLS: {_said(error) or 'handshake failed'}"
+    if isinstance(error, ConnectionClosed) and error.__cause__ is not None:
+        cause = error.__cause__
+        return (cause.strerror or str(cause)).lower() if isinstance(cause, OSError) else str(cause)
+    return "closed without TLS close_notify" if layer is not None else "connection lost"
+
+
+def _verify(connection: SSL.Connection, shown: crypto.X509, code: int, depth: int, good: int) -> bool:
+    """Called by OpenSSL for each certificate of the chain, the server's own last."""
+    check = connection.get_app_data()
+    certificate = shown.to_cryptography()
+    if not good:
+        check.wrong = _complaint(certificate, code)
+        return False
+    if depth == 0:
+        verify = verify_certificate_ip_address if is_number(check.host) else verify_certificate_hostname
+        try:
+            verify(certificate, check.host)
+        except (VerificationError, CertificateError, ValueError):
+            names = ", ".join(_names(certificate)) or "no name at all"
+            check.wrong = f"certificate is for {names}, not for {check.host}"
+            return False
+    return True
+
+
+def _complaint(certificate: x509.Certificate, code: int) -> str:
+    subject = certificate.subject.rfc4514_string() or ", ".join(_names(certificate))
+    if code in _EXPIRED:
+        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        what = "has expired" if code == _CODES.ERR_CERT_HAS_EXPIRED else "is not valid yet"
+        return (
+            f"certificate {what}: {subject} is valid from {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
+        )
+    if code in _UNKNOWN:
+        issuer = certificate.issuer.rfc4514_string()
+        return f"certificate is signed by nobody we trust ({issuer}); `verify` may name the file of its CA"
+    return f"certificate {subject} is not acceptable (X.509 error {code})"
+
+
+def _context(method: int) -> SSL.Context:
+    context = SSL.Context(method)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_options(
+        SSL.OP_NO_COMPRESSION
+        | SSL.OP_NO_RENEGOTIATION
+        | SSL.OP_SINGLE_DH_USE
+        | SSL.OP_CIPHER_SERVER_PREFERENCE
+    )
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    return context
+
+
+def _server_context(certificate: Path, key: Path) -> SSL.Context:
+    context = _context(SSL.TLS_SERVER_METHOD)
+    try:
+        context.use_certificate_chain_file(str(certificate))
+    except SSL.Error as error:
+        raise CertificateUnusable(f"{certificate}: {_unreadable(certificate, 'a certificate')}") from error
+    try:
+        context.use_privatekey_file(str(key))
+        context.check_privatekey()
+    except SSL.Error as error:
+        if "mismatch" in _said(error):
+            text = f"the key {key} does not belong to the certificate {certificate}"
+        else:
+            text = f"{key}: {_unreadable(key, 'a private key without passphrase')}"
+        raise CertificateUnusable(text) from error
+    return context
+
+
+def _leaf(certificate: Path) -> x509.Certificate:
+    return x509.load_pem_x509_certificates(certificate.read_bytes())[0]
+
+
+def _names(certificate: x509.Certificate) -> list[str]:
+    """The host names and addresses that a certificate is for."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (x509.ExtensionNotFound, ValueError):
+        return []
+    hosts = [name.lower() for name in names.get_values_for_type(x509.DNSName)]
+    return hosts + [str(number) for number in names.get_values_for_type(x509.IPAddress)]
+
+
+def _unreadable(path: Path, what: str) -> str:
+    """Why a PEM file could not be taken."""
+    try:
+        path.read_bytes()
+    except OSError as error:
+        if error.errno == errno.EACCES:
+            return "permission denied: mailweir's user must be able to read it"
+        return (error.strerror or str(error)).lower()
+    return f"there is no {what.removeprefix('a ')} in PEM form in it"
+
+
+def _said(error: SSL.Error) -> str:
+    """OpenSSL's own words; the list of an error holds (library, function, reason)."""
+    if error.args and isinstance(error.args[0], list):
+        return ", ".join(str(entry[-1]) for entry in error.args[0])
+    return ""

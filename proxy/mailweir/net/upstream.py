@@ -1,0 +1,230 @@
+"""Reach the real server, in time, or say why not.
+
+Addresses are tried in their order, each number of a host name in the order the resolver gave, each for
+`timeout` seconds; that includes the handshake where TLS is implicit. The relay has the connection before
+it hears the first octet from it.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable, Sequence
+
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import Factory
+from twisted.protocols.tls import TLSMemoryBIOProtocol
+
+from mailweir import metrics
+from mailweir.net.addresses import Place, Tcp, Unix, is_number, parse
+from mailweir.net.connection import Connection
+from mailweir.net.tls import ClientTls
+from mailweir.net.transport import Adapter
+from mailweir.relay.side import Relay
+from mailweir.session import Address, Tls
+
+IsOwn = Callable[[Address], bool]
+
+
+class Unreachable(Exception):
+    """Why an address did not serve."""
+
+
+class UpstreamSide(Connection):
+    """The leg to a server. Before it stands, `ready` tells the dialler how it goes."""
+
+    leg = "upstream"
+
+    def __init__(self, upstream: "Upstream", client: Connection, relay: Relay, host: str) -> None:
+        super().__init__(client.listener, upstream.clock)
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.client = client
+        self.relay = relay
+        self.stands = False
+        self._upstream = upstream
+        self._host = host
+
+    def begun(self) -> None:
+        if self.ready.done():
+            self.abort()
+        elif self._upstream.implicit:
+            self.start_tls()
+        else:
+            self._stand(None)
+
+    def layer(self) -> TLSMemoryBIOProtocol:
+        assert self._upstream.tls is not None
+        return self._upstream.tls.towards(self._host).over(self)
+
+    def secured(self, tls: Tls) -> None:
+        if self.stands:
+            self.relay.upstream_secured(tls)
+        else:
+            self._stand(tls)
+
+    def drained(self) -> None:
+        self.relay.upstream_drained()
+
+    def slowed(self) -> Iterable[Connection]:
+        return (self.client,)
+
+    def half_closed(self) -> None:
+        self.report("")
+        self.close()
+
+    def gone(self, reason: str) -> None:
+        if self.stands:
+            self.relay.upstream_gone(reason)
+        elif not self.ready.done():
+            self.ready.set_exception(Unreachable(reason or "closed the connection"))
+
+    def released(self) -> None:
+        if self.stands:
+            self._upstream.used -= 1
+
+    def withdraw(self) -> None:
+        """Nobody waits for this connection any more."""
+        self.ready.cancel()
+        if self.connected:
+            self.abort()
+
+    def _stand(self, tls: Tls | None) -> None:
+        self.stands = True
+        self._upstream.used += 1
+        self.received = self.relay.upstream_octets
+        self.relay.session.upstream_address = str(self._wire.peer)
+        self.ready.set_result(None)
+        if self.client.full:
+            self.pause("client full")
+        self.relay.upstream_ready(self, tls)
+
+
+class Upstream:
+    """One entry of the configuration's `upstreams`, and how many connections to it there are."""
+
+    def __init__(
+        self,
+        name: str,
+        addresses: Sequence[str],
+        *,
+        clock: IReactorTime,
+        is_own: IsOwn,
+        tls: ClientTls | None = None,
+        implicit: bool = False,
+        connections: int = 1000,
+        timeout: float = 10.0,
+    ) -> None:
+        """`tls` is needed where the connection is secured, at once (`implicit`) or by STARTTLS."""
+        self.name = name
+        self.clock = clock
+        self.tls = tls
+        self.implicit = implicit
+        self.used = 0
+        self._dialling = 0
+        self._places = [parse(address) for address in addresses]
+        self._is_own = is_own
+        self._connections = connections
+        self._timeout = timeout
+        self._seconds = metrics.UPSTREAM_CONNECT_SECONDS.cell(name)
+
+    def dial(
+        self, relay: Relay, client: Connection, joined: Callable[[UpstreamSide], None]
+    ) -> "asyncio.Task[None]":
+        """Answered by `relay.upstream_ready`, or `upstream_failed`; by neither if the task is cancelled.
+
+        `joined` is called with each side that is tried; the last one is what stands.
+        """
+        return asyncio.get_running_loop().create_task(self._dial(relay, client, joined))
+
+    async def _dial(self, relay: Relay, client: Connection, joined: Callable[[UpstreamSide], None]) -> None:
+        if self.used + self._dialling >= self._connections:
+            self._count("full")
+            relay.upstream_failed(f"all {self._connections} connections to it are in use")
+            return
+        self._dialling += 1
+        complaints = []
+        try:
+            for place in self._places:
+                try:
+                    await self._try(place, relay, client, joined)
+                except Unreachable as error:
+                    complaints.append(f"{place}: {error}")
+                else:
+                    return
+        finally:
+            self._dialling -= 1
+        relay.upstream_failed("; ".join(complaints))
+
+    async def _try(
+        self, place: Place, relay: Relay, client: Connection, joined: Callable[[UpstreamSide], None]
+    ) -> None:
+        """Every number of one address, until one stands."""
+        complaint = "no such host"
+        for number in await self._numbers(place):
+            began = self.clock.seconds()
+            side = UpstreamSide(self, client, relay, place.host if isinstance(place, Tcp) else "localhost")
+            joined(side)
+            try:
+                async with asyncio.timeout(self._timeout):
+                    await self._connect(number, side)
+                    await side.ready
+            except TimeoutError:
+                self._count("timeout")
+                complaint = f"no answer within {self._timeout:g} seconds"
+            except OSError as error:
+                self._count("failed")
+                complaint = os.strerror(error.errno).lower() if error.errno else str(error)
+            except Unreachable as error:
+                self._count("failed")
+                complaint = str(error)
+            else:
+                self._count("ok")
+                self._seconds.observe(self.clock.seconds() - began)
+                return
+            finally:
+                if not side.stands:
+                    side.withdraw()
+        raise Unreachable(complaint)
+
+    async def _numbers(self, place: Place) -> list[Address]:
+        if isinstance(place, Unix):
+            found = [Address(place.path)]
+        else:
+            assert isinstance(place, Tcp)
+            found = [Address(place.host, place.port)]
+            if not is_number(place.host):
+                found = await self._resolve(place)
+        if any(self._is_own(address) for address in found):
+            self._count("failed")
+            raise Unreachable("is an address of our own: mailweir would talk to itself")
+        return found
+
+    async def _resolve(self, place: Tcp) -> list[Address]:
+        try:
+            async with asyncio.timeout(self._timeout):
+                found = await asyncio.get_running_loop().getaddrinfo(place.host, place.port, type=1)
+        except TimeoutError:
+            self._count("timeout")
+            raise Unreachable(f"host name not resolved within {self._timeout:g} seconds") from None
+        except OSError as error:
+            self._count("failed")
+            raise Unreachable(f"host name not resolved ({(error.strerror or str(error)).lower()})") from error
+        return [Address(str(name[0]), place.port) for *_, name in found]
+
+    async def _connect(self, number: Address, side: UpstreamSide) -> None:
+        loop = asyncio.get_running_loop()
+        if number.port:
+            await loop.create_connection(lambda: Adapter(_Once(side)), number.host, number.port)
+        else:
+            await loop.create_unix_connection(lambda: Adapter(_Once(side)), number.host)
+
+    def _count(self, result: str) -> None:
+        metrics.UPSTREAM_CONNECTS.cell(self.name, result).add()
+
+
+class _Once(Factory):
+    """The factory of one connection."""
+
+    def __init__(self, side: UpstreamSide) -> None:
+        self._side = side
+
+    def buildProtocol(self, addr: IAddress | None) -> UpstreamSide:
+        return self._side
