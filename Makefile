@@ -1,0 +1,53 @@
+# Each target makes what it needs and says what it does. `make help` lists them.
+
+PYTHON ?= python3
+BIN := .venv/bin
+MADE := .venv/.made
+# What pytest is told besides; `make test ARGS="-k dkim"`
+ARGS ?=
+JOBS ?= 2
+
+.PHONY: help demo test lint soak bench lock clean
+
+help:
+	@echo 'make demo    the whole journey of a message through mailweir, told as a story (no root needed)'
+	@echo 'make test    lint, types and all tests, with real Postfix and Dovecot (root, to run Postfix)'
+	@echo 'make lint    ruff and mypy alone'
+	@echo 'make soak    long runs; SOAK_MINUTES, SOAK_MESSAGES, SOAK_GIGABYTES and SOAK_SESSIONS set their length'
+	@echo 'make bench   CPU per message and per octet beside HAProxy, in one run; BENCH_SECONDS, BENCH_ROUNDS'
+	@echo 'make lock    pin the newest versions that setup.cfg allows in .ci/requirements.txt'
+	@echo 'make clean   remove what the other targets made'
+
+$(MADE): .ci/requirements.txt setup.cfg pyproject.toml .ci/venv.sh
+	@PYTHON='$(PYTHON)' .ci/venv.sh
+	@touch $@
+
+demo: $(MADE)
+	@$(BIN)/mailweir demo
+
+lint: $(MADE)
+	@echo '== ruff check'
+	@$(BIN)/ruff check .
+	@echo '== ruff format --check'
+	@$(BIN)/ruff format --check .
+	@echo '== mypy'
+	@$(BIN)/mypy
+
+test: lint
+	@.ci/packages.sh test
+	@echo '== pytest'
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not soak' $(ARGS)
+
+soak: $(MADE)
+	@.ci/packages.sh test
+	@$(BIN)/python -m pytest -m soak --timeout 0 -s $(ARGS)
+
+bench: $(MADE)
+	@.ci/packages.sh bench
+	@PYTHONPATH=tests $(BIN)/python -m bench.run $(ARGS)
+
+lock:
+	@PYTHON='$(PYTHON)' .ci/lock.sh
+
+clean:
+	rm -rf .venv .build build dist mailweir.egg-info .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,276 @@
+"""Loads with a size: small in the tests, for hours in the soak. Each starts what it needs and judges it itself."""
+
+import resource
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from end2end.fakes import Fake, Gone, Peer, connect
+from end2end.machine import peak, reset_peak, resident, wait_until
+from end2end.weir import Mailweir, Start
+
+MIB = 1 << 20
+GIB = 1 << 30
+PIECE = (b"x" * 76 + b"\r\n") * 13443
+"""About 1 MiB in lines."""
+
+
+@contextmanager
+def no_growth(weir: Mailweir, limit: int = 16 * MIB) -> Iterator[None]:
+    """The program's memory rises by less than `limit`, even for a moment."""
+    before = resident(weir.pid)
+    reset_peak(weir.pid)
+    yield
+    growth = peak(weir.pid) - before
+    assert growth < limit, f"{growth / MIB:.1f} MiB more than before"
+
+
+def pour(peer: Peer, size: int) -> int:
+    """Send at least `size` octets of lines, or until the other side has had enough; how many went."""
+    sent = 0
+    try:
+        while sent < size:
+            peer.say(PIECE)
+            sent += len(PIECE)
+    except Gone:
+        pass
+    return sent
+
+
+def swallow(peer: Peer, end: bytes) -> int:
+    """Read and forget everything up to `end`, which must be the last that is sent; how many octets."""
+    count = len(peer.buffer)
+    tail, peer.buffer = peer.buffer[-len(end) :], b""
+    room = bytearray(MIB)
+    while tail != end:
+        got = peer.connection.recv_into(room)
+        assert got, "closed before the end"
+        count += got
+        tail = (tail + bytes(room[max(got - len(end), 0) : got]))[-len(end) :]
+    return count
+
+
+def warm(port: int, text: bytes) -> None:
+    """One small session, so that what is loaded once is loaded."""
+    peer = connect(port)
+    peer.line()
+    peer.say(text)
+    peer.rest()
+
+
+def big_data(start: Start, size: int) -> None:
+    """A message of `size` octets by DATA."""
+    got: list[int] = []
+
+    def server(peer: Peer) -> None:
+        peer.say(b"220 fake ESMTP\r\n")
+        while (line := peer.line())[:4] != b"QUIT":
+            peer.say(b"354 go on\r\n" if line[:4] == b"DATA" else b"250 ok\r\n")
+            if line[:4] == b"DATA":
+                got.append(swallow(peer, b"\r\n.\r\n"))
+                peer.say(b"250 ok\r\n")
+        peer.say(b"221 bye\r\n")
+
+    fake = Fake(server)
+    weir = start({"in": {"protocol": "smtp", "upstream": "out"}}, {"out": fake.upstream})
+    warm(weir.port, b"QUIT\r\n")
+    client = connect(weir.port)
+    client.reply()
+    with no_growth(weir):
+        for command in (b"EHLO me", b"MAIL FROM:<a@example.net>", b"RCPT TO:<b@example.org>", b"DATA"):
+            client.say(command + b"\r\n")
+            client.reply()
+        sent = pour(client, size)
+        client.say(b".\r\n")
+        assert client.reply().startswith(b"250")
+    assert got == [sent + 3]
+    fake.stop()
+
+
+def big_literal(start: Start, size: int) -> None:
+    """A message of `size` octets by APPEND."""
+    count = -(-size // len(PIECE)) * len(PIECE)
+    command = b"a APPEND INBOX {%d}\r\n" % count
+
+    def server(peer: Peer) -> None:
+        peer.say(b"* PREAUTH [CAPABILITY IMAP4rev1] ready\r\n")
+        line = peer.line()
+        if line == command:
+            peer.say(b"+ go on\r\n")
+            assert swallow(peer, b"\r\n\r\n") == count + 2
+            peer.say(b"a OK appended\r\n")
+            line = peer.line()
+        peer.say(b"* BYE\r\n" + line[:2] + b"OK bye\r\n")
+
+    fake = Fake(server)
+    weir = start({"in": {"protocol": "imap", "upstream": "out"}}, {"out": fake.upstream})
+    warm(weir.port, b"z LOGOUT\r\n")
+    client = connect(weir.port)
+    client.line()
+    with no_growth(weir):
+        client.say(command)
+        assert client.line().startswith(b"+")
+        assert pour(client, size) == count
+        client.say(b"\r\n")
+        assert client.line() == b"a OK appended\r\n"
+    client.say(b"b LOGOUT\r\n")
+    client.rest()
+    fake.stop()
+
+
+GREETINGS = {
+    "smtp": b"220 fake ESMTP\r\n",
+    "lmtp": b"220 fake LMTP\r\n",
+    "pop3": b"+OK ready\r\n",
+    "imap": b"* OK [CAPABILITY IMAP4rev1] ready\r\n",
+}
+
+
+def endless_line(start: Start, protocol: str, size: int) -> None:
+    """A command line of `size` octets: refused in the protocol's words, or the connection is closed."""
+    heard: list[bytes] = []
+
+    def server(peer: Peer) -> None:
+        peer.say(GREETINGS[protocol])
+        heard.append(peer.rest())
+
+    fake = Fake(server)
+    weir = start({"in": {"protocol": protocol, "upstream": "out"}}, {"out": fake.upstream})
+    client = connect(weir.port)
+    client.line()
+    with no_growth(weir):
+        piece = b"a" * MIB
+        try:
+            for _ in range(size // MIB):
+                client.say(piece)
+            client.say(b"\r\n")
+            answer = client.line()
+        except Gone:
+            answer = b""
+    refusals = {"smtp": b"500", "lmtp": b"500", "pop3": b"-ERR", "imap": b"* B"}
+    assert answer == b"" or answer.startswith(refusals[protocol]), answer
+    client.close()
+    wait_until("upstream heard the end", lambda: heard)
+    assert sum(map(len, heard)) < 100, "the line went upstream"
+    fake.stop()
+
+
+def pipelined(start: Start, count: int) -> None:
+    """So many commands without a look at the replies; then the replies are read, and all there."""
+
+    def server(peer: Peer) -> None:
+        peer.say(b"220 fake ESMTP\r\n")
+        while True:
+            lines = peer.through(b"\n")
+            at = peer.buffer.rfind(b"\n") + 1
+            lines += peer.buffer[:at]
+            peer.buffer = peer.buffer[at:]
+            peer.say(b"250 2.0.0 a reply that is longer than the command\r\n" * lines.count(b"\n"))
+
+    fake = Fake(server)
+    weir = start({"in": {"protocol": "smtp", "upstream": "out"}}, {"out": fake.upstream})
+    client = connect(weir.port)
+    client.reply()
+    with no_growth(weir):
+        sending = threading.Thread(target=client.say, args=(b"NOOP\r\n" * count,))
+        sending.start()
+        sending.join(2)
+        replies, searched = 0, b""
+        while replies < count:
+            piece = client.connection.recv(MIB)
+            assert piece, f"closed after {replies} replies"
+            replies += piece.count(b"\n")
+            searched = piece
+        assert replies == count and searched.endswith(b"\r\n")
+        sending.join()
+    client.close()
+    fake.stop()
+
+
+def idle_sessions(start: Start, count: int) -> None:
+    """So many sessions that say nothing: 50 kB each at most, and they cost nothing when they have left."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = 2 * count + 500
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(needed, hard)), hard))
+    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+    served: list[socket.socket] = []
+
+    def greet() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            served.append(connection)
+            connection.sendall(GREETINGS["imap"])
+
+    threading.Thread(target=greet, daemon=True).start()
+    upstream = {"address": f"127.0.0.1:{listener.getsockname()[1]}", "connections": count}
+    weir = start({"in": {"protocol": "imap", "upstream": "out"}}, {"out": upstream})
+    clients: list[Peer] = []
+    with no_growth(weir, count * 50_000):
+        for _ in range(count):
+            clients.append(connect(weir.port))
+        for client in clients:
+            assert client.line().startswith(b"* OK")
+    assert weir.metric("mailweir_sessions_active") == count
+    for client in clients:
+        client.close()
+    wait_until("all sessions ended", lambda: weir.metric("mailweir_sessions_active") == 0, 60)
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    for connection in served:
+        connection.close()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+WHOLE = """
+from mailweir import hookimpl
+
+@hookimpl
+def message(message):
+    assert sum(map(len, message.body())) > 0
+"""
+
+
+def spooled(start: Start, folder: Path, size: int) -> None:
+    """A plugin wants whole messages: memory is the spool's, and a message beyond its total is deferred."""
+    (folder / "whole.py").write_text(WHOLE)
+    got: list[int] = []
+
+    def server(peer: Peer) -> None:
+        peer.say(b"220 fake ESMTP\r\n")
+        while True:
+            line = peer.line()
+            peer.say(b"354 go on\r\n" if line[:4] == b"DATA" else b"250 ok\r\n")
+            if line[:4] == b"DATA":
+                got.append(swallow(peer, b"\r\n.\r\n"))
+                peer.say(b"250 ok\r\n")
+
+    fake = Fake(server)
+    weir = start(
+        {"in": {"protocol": "smtp", "upstream": "out", "plugins": ["whole"]}},
+        {"out": fake.upstream},
+        plugins={"whole": {"use": str(folder / "whole.py"), "timeout": "60s"}},
+        spool={"directory": str(folder), "memory": "1MiB", "total": size},
+    )
+    client = connect(weir.port)
+    client.reply()
+    with no_growth(weir):
+        for share, final in ((0.5, b"250"), (1.5, b"452"), (0.5, b"250")):
+            for command in (b"EHLO me", b"MAIL FROM:<a@example.net>", b"RCPT TO:<b@example.org>", b"DATA"):
+                client.say(command + b"\r\n")
+                client.reply()
+            sent = 0
+            client.say(b"Subject: big\r\n\r\n")
+            sent = pour(client, int(share * size))
+            client.say(b".\r\n")
+            assert client.reply().startswith(final)
+            if final == b"250":
+                assert got[-1] == sent + 16 + 3
+    assert len(got) == 2
+    assert weir.metric("mailweir_spool_bytes") == 0
+    client.close()
+    fake.stop()
