@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 
 from mailweir import Defer, Message, Reject, hookimpl
 from mailweir.chain.plug import Plug
-from mailweir.relay.carry import HEAD, Carrier, Pump, Way, way
+from mailweir.relay.carry import HEAD, TURN, Carrier, Pump, Way, way
 from mailweir.relay.rules import Rules
 from mailweir.spool import Spool
 from mailweir.testing.play import Stage
@@ -178,7 +178,7 @@ def test_octets_are_the_same_however_they_come(pieces: list[bytes]) -> None:
 
 def test_pump_waits_for_a_full_side() -> None:
     side, done = HeardSide(), list[str]()
-    pump = Pump(side, iter([b"a", b"b", b"c"]), lambda: done.append("done"))
+    pump = Pump(side, iter([b"a", b"b", b"c"]), lambda: done.append("done"), lambda: None)
     side.full = True
     pump.run()
     assert (side.heard, done) == (b"a", [])
@@ -187,3 +187,33 @@ def test_pump_waits_for_a_full_side() -> None:
     assert (side.heard, done) == (b"abc", ["done"])
     pump.run()
     assert done == ["done"]
+
+
+def test_pump_lets_others_have_their_turn() -> None:
+    """A side that takes everything at once would hold the loop for all of a large message."""
+    side, done, rests = HeardSide(), list[str](), list[int]()
+    piece = b"x" * (TURN // 2)
+    pump = Pump(side, iter([piece] * 5), lambda: done.append("done"), lambda: rests.append(len(side.heard)))
+    for _ in range(3):
+        assert not done
+        pump.run()
+    assert (rests, len(side.heard), done) == ([TURN, 2 * TURN], 5 * len(piece), ["done"])
+
+
+@pytest.mark.parametrize("size", [1, 4096, 10 * HEAD])
+@pytest.mark.parametrize("over", [0, 1])
+def test_the_limit_of_a_header_does_not_depend_on_how_it_is_cut(size: int, over: int) -> None:
+    seen = plug(message_head=lambda message: None)
+    text = b"A: " + b"x" * (HEAD - 7 + over) + b"\r\n\r\nbody\r\n"
+    pieces = (
+        [text[at : at + size] for at in range(0, len(text), size)]
+        if size > 1
+        else [text[:-9], *one(text[-9:])]
+    )
+    carried = Carried(Way.HEAD, seen).feed(*pieces)
+    (decision,) = carried.decisions
+    assert (decision is None) is not bool(over)
+
+
+def one(text: bytes) -> list[bytes]:
+    return [bytes([octet]) for octet in text]

@@ -1,15 +1,18 @@
 """What all relays share, played on the one with the shortest words."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 from twisted.internet.defer import Deferred
 
-from mailweir import Accept, Reject, Route, Session, Verdict, hookimpl, metrics
+from mailweir import Accept, Close, Discard, Quarantine, Reject, Route, Session, Verdict, hookimpl, metrics
 from mailweir.chain.plug import Plug
 from mailweir.relay.rules import Rules
-from mailweir.testing.play import Stage
+from mailweir.session import Protocol
+from mailweir.testing.play import TLS, Stage
 from mailweir.testing.sides import HeardSide
+from mailweir.verdict import Decision
 
 
 def plug(**hooks: object) -> Plug:
@@ -39,6 +42,28 @@ def test_nobody_is_dialled_for_whom_a_plugin_refuses() -> None:
     stage = Stage("pop3", [plug(connected=lambda session: Reject("not you"))])
     stage.play("C< -ERR not you\nC. closed\nC! gone")
     assert stage.dialled == []
+
+
+PROTOCOLS: list[Protocol] = ["smtp", "lmtp", "pop3", "imap"]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("kind", [Quarantine, Discard])
+def test_a_reason_for_our_log_is_not_said_to_the_client(protocol: Protocol, kind: type[Verdict]) -> None:
+    stage = Stage(protocol, [plug(connected=lambda session: kind("campaign 7"))])
+    stage.begin()
+    assert stage.client.heard and b"campaign" not in stage.client.heard
+    assert stage.client.state == "closed"
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("kind", [Reject, Close])
+def test_all_relays_have_the_same_words_for_why_a_session_ended(
+    protocol: Protocol, kind: type[Verdict]
+) -> None:
+    stage = Stage(protocol, [plug(connected=lambda session: kind("no"))])
+    stage.begin()
+    assert stage.session.closed == "refused by p"
 
 
 def test_accept_lets_in() -> None:
@@ -99,6 +124,49 @@ def test_our_own_mistake_cuts_both_sides(monkeypatch: pytest.MonkeyPatch) -> Non
     assert stage.session.closed == "internal error"
 
 
+BORDERS: dict[str, tuple[str, Callable[[Stage], object]]] = {
+    "drained": ("on_drained", lambda stage: stage.relay.client_drained()),
+    "secured": ("on_secured", lambda stage: stage.relay.client_secured(TLS)),
+    "gone": ("on_client_gone", lambda stage: stage.relay.client_gone("")),
+    "lost": ("on_upstream_lost", lambda stage: stage.relay.upstream_gone("")),
+    "silent": ("on_silence", lambda stage: stage.clock.pump([30.0] * 30)),
+    "retired": ("on_retire", lambda stage: stage.relay.retire()),
+}
+
+
+@pytest.mark.parametrize("case", BORDERS)
+def test_our_own_mistake_never_reaches_the_loop(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    method, call = BORDERS[case]
+    before = active()
+    stage = Stage("pop3").play("U> +OK hi\nC< +OK hi")
+    monkeypatch.setattr(stage.relay, method, lambda *args: 1 / 0)
+    call(stage)
+    assert (stage.client.state, stage.upstream.state) == ("aborted", "aborted")
+    stage.relay.client_gone("")
+    stage.relay.upstream_gone("")
+    assert active() == before
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_plugin_that_still_thinks_when_upstream_is_lost_is_asked_no_more(protocol: Protocol) -> None:
+    ended: list[str] = []
+    thinking: Deferred[Verdict | None] = Deferred(lambda deferred: ended.append("cancelled"))
+    stage = Stage(protocol, [plug(command=lambda command: thinking)]).play(THINKING[protocol])
+    stage.relay.upstream_gone("")
+    assert stage.client.state == "closed"
+    if not ended:  # SMTP waits until the client has gone
+        thinking.callback(None)
+    assert stage.client.state == "closed"
+
+
+THINKING = {
+    "smtp": "U> 220 hi\nC< 220 hi\nC> NOOP",
+    "lmtp": "U> 220 hi\nC< 220 hi\nC> NOOP",
+    "pop3": "U> +OK hi\nC< +OK hi\nC> NOOP",
+    "imap": "U> * OK hi\nC< * OK hi\nC> a NOOP",
+}
+
+
 def test_a_spliced_session_is_raw_both_ways() -> None:
     stage = Stage("pop3").play("U> +OK hi\nC< +OK hi")
     stage.relay.splice()
@@ -108,5 +176,33 @@ def test_a_spliced_session_is_raw_both_ways() -> None:
 @pytest.mark.parametrize("leg", ["client", "upstream"])
 def test_octets_are_counted(leg: str) -> None:
     stage = Stage("pop3").play("U> +OK hi\nC< +OK hi\nC> NOOP\nU< NOOP\nU> +OK\nC< +OK")
-    counted = {"client": stage.session.octets_in, "upstream": stage.session.octets_out}
+    counted = {
+        "client": stage.session.octets_from_client,
+        "upstream": stage.session.octets_from_upstream,
+    }
     assert counted[leg] == {"client": 6, "upstream": 13}[leg]
+
+
+def test_a_side_stays_held_while_a_second_plugin_thinks() -> None:
+    answers: list[Deferred[None]] = [Deferred(), Deferred()]
+    stage = Stage("pop3", [plug(command=lambda command: answers[0], login=lambda credentials: answers[1])])
+    stage.play("U> +OK hi\nC< +OK hi")
+    relay = stage.relay
+    asked: list[Decision | None] = []
+    relay.ask(
+        lambda _: relay.ask(asked.append, "login", session=stage.session, credentials=None),
+        "command",
+        session=stage.session,
+        command=None,
+    )
+    answers[0].callback(None)
+    assert relay.held() and not asked
+    answers[1].callback(None)
+    assert not relay.held() and asked == [None]
+
+
+def test_what_breaks_when_a_side_is_drained_cuts_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage("pop3").play("U> +OK hi\nC< +OK hi")
+    monkeypatch.setattr(stage.relay, "on_drained", lambda leg: 1 / 0)
+    stage.relay.upstream_drained()
+    assert (stage.client.state, stage.upstream.state) == ("aborted", "aborted")

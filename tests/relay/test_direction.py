@@ -80,3 +80,10 @@ def test_over_is_over() -> None:
     heard.direction.feed(b"aeb")
     heard.direction.release("h")
     assert heard.said == b"ae"
+
+
+def test_nothing_is_kept_once_it_is_over() -> None:
+    heard = Heard()
+    heard.direction.end()
+    heard.direction.feed(b"abc")
+    assert heard.direction.reader.rest() == b""

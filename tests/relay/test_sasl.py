@@ -68,6 +68,7 @@ def test_credentials(mechanism: str, responses: list[bytes], authzid: str, user:
         ("PLAIN", b64(b"\0bob\0secret\0")),
         ("PLAIN", b"="),
         ("LOGIN", b"Ym9i\0"),
+        ("LOGIN", b"="),
         ("XOAUTH2", b64(b"user=bob\1\1")),
         ("OAUTHBEARER", b64(b"user=bob\1auth=Bearer tk\1\1")),
         ("OAUTHBEARER", b64(b"n,a=bob,\1auth=Basic tk\1\1")),
@@ -80,3 +81,32 @@ def test_what_cant_be_read(mechanism: str, response: bytes) -> None:
 
 def test_other_mechanisms_are_not_looked_into() -> None:
     assert Responses("CRAM-MD5").take(b"anything at all") is None
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "responses", "user"),
+    [
+        ("CRAM-MD5", [b64(b"bob o 0123")], "bob o"),
+        ("SCRAM-SHA-1", [b64(b"n,,n=b=2Cob,r=x")], "b,ob"),
+        ("SCRAM-SHA-1", [b64(b"n,,n=bob,r=x"), b64(b"c=biws,r=x")], "bob"),
+        ("SCRAM-SHA-1", [b64(b"c=biws,r=x")], ""),
+        ("CRAM-MD5", [b"!"], ""),
+        ("PLAIN", [b64(b"\0bob\0secret"), b64(b"more")], "bob"),
+        ("OTP", [b64(b"x")], ""),
+    ],
+)
+def test_who_logs_in(mechanism: str, responses: list[bytes], user: str) -> None:
+    reader = Responses(mechanism)
+    for response in responses:
+        reader.take(response)
+    assert reader.user == user
+
+
+def test_an_empty_initial_response_is_no_user_name() -> None:
+    """Dovecot asks for the name again; who would count that response, would take the password for the name."""
+    reader = Responses("LOGIN")
+    with pytest.raises(ValueError):
+        reader.take(b"=")
+    assert reader.take(b64(b"bob")) is None
+    assert reader.take(b64(b"secret")) is not None
+    assert reader.user == "bob"

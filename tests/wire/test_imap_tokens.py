@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailweir.wire.imap_tokens import OUTSIDE, Literal, announced, is_atom, is_tag, quoting, strings
+from mailweir.wire.imap_tokens import OUTSIDE, Literal, announced, is_atom, is_tag, quoting, strings, tokens
 
 STRINGS = {
     b"": [],
@@ -20,6 +20,16 @@ STRINGS = {
     b'"a\\b"': None,
     b"(a)": None,
     b"a\r": None,
+}
+TOKENS: dict[bytes, list[bytes | str] | None] = {
+    b"": [],
+    b"  ann  x ": ["ann", "x"],
+    b'"a""b"c': [b"a", b"b", "c"],
+    b'("a\\b"NIL)': ["(", b"ab", "NIL", ")"],
+    b"%*\\]\xff": ["%*\\]\xff"],
+    b'"a\\"': None,
+    b'a "b': None,
+    b"{3": None,
 }
 LITERALS = {
     b"{3}": Literal(3, True, False, 3),
@@ -38,6 +48,11 @@ LITERALS = {
 @pytest.mark.parametrize(("text", "values"), STRINGS.items())
 def test_strings(text: bytes, values: list[bytes] | None) -> None:
     assert strings(text) == values
+
+
+@pytest.mark.parametrize(("text", "found"), TOKENS.items())
+def test_tokens(text: bytes, found: list[bytes | str] | None) -> None:
+    assert tokens(text) == found
 
 
 @pytest.mark.parametrize(("text", "literal"), LITERALS.items())

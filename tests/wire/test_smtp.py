@@ -199,11 +199,26 @@ def test_one_response_and_then_commands_again(wire: bytes, seen: str) -> None:
 
 def test_a_size_may_be_any_number_and_costs_nothing() -> None:
     reader = CommandReader()
-    reader.feed(b"BDAT 9999999999999999999 LAST\r\nx")
+    reader.feed(b"BDAT 999999999999999999 LAST\r\nx")
     command = reader.next()
-    assert isinstance(command, Bdat) and command.last and command.size == 9999999999999999999
+    assert isinstance(command, Bdat) and command.last and command.size == 999999999999999999
     chunk = reader.next()
     assert isinstance(chunk, Chunk) and (chunk.raw, chunk.end) == (b"x", False)
+
+
+def test_a_size_that_servers_would_cut_off_is_refused() -> None:
+    reader = CommandReader()
+    reader.feed(b"BDAT 9223372036854775809 LAST\r\nx")  # 2^63 + 1, which may be 1 in 64 bits
+    with pytest.raises(ProtocolError) as raised:
+        reader.next()
+    assert raised.value.fatal
+
+
+def test_a_reply_line_has_no_lf_inside() -> None:
+    reader = ReplyReader()
+    reader.feed(b"250 ok\n250 and another\r\n")
+    with pytest.raises(ProtocolError, match="not a reply"):
+        reader.next()
 
 
 def test_a_line_without_end_is_not_kept() -> None:

@@ -10,9 +10,11 @@ Read in this order:
 - `ledger`: commands that await their answer; keeps pipelined answers in order
 - `rules`: what the listener's configuration tells a relay
 - `direction`, `patience`: reading one side until something holds it; how long silence is borne
+- `duties`: what each protocol must say for itself
 - `conversation`: what the four relays share: dialling, asking, holding, ending
 - `carry`: one message through the chain, streamed or spooled
 - `sasl`: which mechanisms work through a proxy, and what can be read of them
+- `tally`: what is counted, in the same words for all protocols
 - `smtp/`, `pop3/`, `imap/`: a file for each phase or family of commands; LMTP is SMTP with a row of differences
 
 Must not know: sockets, the reactor, configuration files.

@@ -8,6 +8,7 @@ stuffing or framing) to a `Carrier`, is told the decision once, and takes what l
 from collections.abc import Callable, Iterator
 from enum import Enum
 
+from mailweir import headers
 from mailweir.chain.chain import Chain
 from mailweir.message import Message
 from mailweir.relay.conversation import Conversation
@@ -16,8 +17,11 @@ from mailweir.session import Leg, Transaction
 from mailweir.spool import Spooled, SpoolFull
 from mailweir.verdict import Decision, Defer, Reject
 
-HEAD = 256 * 1024
-"""Octets of header block at most, where somebody looks at it. Postfix's header_size_limit is 100 KiB."""
+HEAD = headers.BLOCK
+"""Octets of header block at most, where somebody looks at it: a larger one would show no fields."""
+
+TURN = 2 << 20
+"""Octets that a session may send at a time: some milliseconds of the loop."""
 
 Judged = Callable[[Decision | None], None]
 
@@ -105,7 +109,7 @@ class Carrier:
             return
         at = head.find(b"\r\n\r\n", max(self._searched - 3, 0))
         self._searched = len(head)
-        if at >= 0:
+        if 0 <= at <= HEAD - 4:
             self._begin(at + 4)
         elif len(head) > HEAD:
             self._stop(Decision(Reject("message header too long", 552, "5.3.4"), "mailweir"))
@@ -178,12 +182,17 @@ class Carrier:
 class Pump:
     """Writes pieces to a side for as long as it takes them; `done` is called after the last.
 
-    The relay calls `run` to begin, and again from its `on_drained`.
+    The relay calls `run` to begin, and again from its `on_drained`. A side may take all of a large message
+    without ever being full, so after `TURN` octets `rest` is called, which sees to it that the relay hears
+    `on_drained` when the other sessions have had their turn.
     """
 
-    __slots__ = ("_done", "_pieces", "_side")
+    __slots__ = ("_done", "_pieces", "_rest", "_side")
 
-    def __init__(self, side: Side, pieces: Iterator[bytes], done: Callable[[], None]) -> None:
+    def __init__(
+        self, side: Side, pieces: Iterator[bytes], done: Callable[[], None], rest: Callable[[], None]
+    ) -> None:
+        self._rest = rest
         self._side = side
         self._pieces: Iterator[bytes] | None = pieces
         self._done = done
@@ -191,9 +200,14 @@ class Pump:
     def run(self) -> None:
         if self._pieces is None:
             return
+        written = 0
         for piece in self._pieces:
             self._side.write(piece)
             if self._side.full:
+                return
+            written += len(piece)
+            if written >= TURN:
+                self._rest()
                 return
         self._pieces = None
         self._done()

@@ -5,9 +5,8 @@ answer that decides what the next octets mean, a plugin that thinks, a connectio
 already received waits in the reader, and the side is paused, so a hold costs one piece of memory.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec
 
 import structlog
 from twisted.internet.defer import Deferred
@@ -16,7 +15,9 @@ from twisted.python.failure import Failure
 
 from mailweir import metrics
 from mailweir.chain.chain import Chain
+from mailweir.relay import tally
 from mailweir.relay.direction import Direction, Reader
+from mailweir.relay.duties import Duties
 from mailweir.relay.patience import Patience
 from mailweir.relay.rules import Rules
 from mailweir.relay.side import Dial, Side
@@ -25,9 +26,13 @@ from mailweir.verdict import Decision, Route
 from mailweir.wire.errors import ProtocolError
 
 Log = structlog.typing.FilteringBoundLogger
+_Args = ParamSpec("_Args")
+
+COMPLAINTS = 20
+"""Broken rules of one session that are logged; all of them are counted."""
 
 
-class Conversation(ABC):
+class Conversation(Duties):
     """A relay. Subclasses give the protocol: what events mean, and what is said when something fails."""
 
     def __init__(
@@ -54,7 +59,8 @@ class Conversation(ABC):
         self.spliced = False
         self.retiring = False
         self._dial = dial
-        self._asked: Deferred[Any] | None = None
+        self._asked: dict[Leg, Deferred[Any]] = {}
+        self._complaints = 0
         self._patience = Patience(clock, self.patience, self._silent)
         self._gone: set[Leg] = set()
         self._closed = False
@@ -66,67 +72,15 @@ class Conversation(ABC):
             from_upstream, self.on_upstream, self._upstream_erred, lambda: self._broke(Failure())
         )
 
-    # What a protocol must say for itself.
-
-    @abstractmethod
-    def on_client(self, event: Any) -> None:
-        """The client said something."""
-
-    @abstractmethod
-    def on_upstream(self, event: Any) -> None:
-        """Upstream said something."""
-
-    @abstractmethod
-    def refuse_session(self, decision: Decision | None, reason: str) -> None:
-        """Say, in place of the greeting, that there will be no session, and close the client's side.
-
-        `decision` is a plugin's, or None: upstream can't be had.
-        """
-
-    @abstractmethod
-    def on_client_error(self, error: ProtocolError) -> None:
-        """The client broke the rules; answer it."""
-
-    @abstractmethod
-    def on_upstream_lost(self, reason: str) -> None:
-        """Upstream is gone for good: answer all that is open, and close or abort the client's side."""
-
-    @abstractmethod
-    def on_upstream_ready(self) -> None:
-        """Upstream is connected; its greeting is expected next."""
-
-    @abstractmethod
-    def on_client_gone(self) -> None:
-        """The client has left: make sure that nothing half is delivered, then let go of upstream."""
-
-    @abstractmethod
-    def patience(self) -> tuple[float, Leg]:
-        """How many seconds of silence are borne now, and whose silence it is. 0 seconds: any."""
-
-    @abstractmethod
-    def on_silence(self, leg: Leg) -> None:
-        """`leg` was silent for longer than `patience`."""
-
-    def on_drained(self, leg: Leg) -> None:
-        """`leg` takes more octets. For those who send what they have stored."""
-
-    def on_secured(self, leg: Leg) -> None:
-        """The handshake that was asked for succeeded."""
-
-    def on_retire(self) -> None:
-        """We shut down: end the session now if it stands at a border, else when it reaches one."""
-
     # What `net` calls.
 
     def arrived(self) -> None:
-        listener, protocol = self.session.listener, self.session.protocol
-        metrics.CONNECTIONS.cell(listener, protocol).add()
-        metrics.SESSIONS.cell(listener, protocol).add()
+        tally.began(self.session)
         self._patience.start()
         self.hold("dialling")
         if self.session.client_tls:
             self.chain.tell("tls_started", session=self.session, leg="client")
-        self.ask(self._connected, "connected", session=self.session)
+        self._safely(self.ask, self._connected, "connected", session=self.session)
 
     def upstream_ready(self, side: Side, tls: Tls | None) -> None:
         if "client" in self._gone:
@@ -137,16 +91,16 @@ class Conversation(ABC):
         self.touch()
         if tls:
             self.chain.tell("tls_started", session=self.session, leg="upstream")
-        self.on_upstream_ready()
+        self._safely(self.on_upstream_ready)
 
     def upstream_failed(self, reason: str) -> None:
         if "client" not in self._gone:
             self.log.warning("upstream unreachable", upstream=self.session.upstream, reason=reason)
-            self.refuse_session(None, reason)
+            self._safely(self.refuse_session, None, reason)
 
     def client_octets(self, data: bytes) -> None:
         self._patience.touch()
-        self.session.octets_in += len(data)
+        self.session.octets_from_client += len(data)
         if self.spliced and self.upstream is not None:
             self.upstream.write(data)
             return
@@ -154,37 +108,36 @@ class Conversation(ABC):
 
     def upstream_octets(self, data: bytes) -> None:
         self._patience.touch()
-        self.session.octets_out += len(data)
+        self.session.octets_from_upstream += len(data)
         if self.spliced:
             self.client.write(data)
             return
         self._upstream.feed(data)
 
     def client_drained(self) -> None:
-        self.on_drained("client")
+        self._safely(self.on_drained, "client")
 
     def upstream_drained(self) -> None:
-        self.on_drained("upstream")
+        self._safely(self.on_drained, "upstream")
 
     def client_secured(self, tls: Tls) -> None:
         self.session.client_tls = tls
         self.touch()
         self.chain.tell("tls_started", session=self.session, leg="client")
-        self.on_secured("client")
+        self._safely(self.on_secured, "client")
 
     def upstream_secured(self, tls: Tls) -> None:
         self.session.upstream_tls = tls
         self.touch()
         self.chain.tell("tls_started", session=self.session, leg="upstream")
-        self.on_secured("upstream")
+        self._safely(self.on_secured, "upstream")
 
     def client_gone(self, reason: str) -> None:
         self._gone.add("client")
         self._client.over = True
         self.close_reason(reason or "client closed")
-        if self._asked is not None:
-            self._asked.cancel()
-        self.on_client_gone()
+        self._ask_no_more()
+        self._safely(self.on_client_gone)
         if self.upstream is None:
             self._gone.add("upstream")
         self._ended()
@@ -200,17 +153,19 @@ class Conversation(ABC):
                 if not self.session.closed:
                     metrics.UPSTREAM_LOST.cell(self.session.upstream).add()
                 self.close_reason(reason or "upstream closed")
-                self.on_upstream_lost(reason)
+                self._safely(self.on_upstream_lost, reason)
         self._ended()
 
     def owes_answer(self) -> bool:
-        if self.spliced or not self.session.octets_in:
+        # A client that gave up and one that only closed its half look the same; the former will send its
+        # message again, so a message that upstream has not got may not be delivered behind its back.
+        if self.spliced or not self.session.octets_from_client or self.at_stake():
             return False
         return bool(self._client.holds) or self.patience()[1] == "upstream"
 
     def retire(self) -> None:
         self.retiring = True
-        self.on_retire()
+        self._safely(self.on_retire)
 
     # What protocols use.
 
@@ -219,20 +174,21 @@ class Conversation(ABC):
     ) -> None:
         """Put `hook` to the chain, then call `then`: at once, or when the plugin has thought.
 
-        Meanwhile `leg` is held. `then` is not called if the client leaves.
+        Meanwhile `leg` is held. `then` is not called if the client leaves, or the session ends meanwhile.
         """
         answer = self.chain.ask(hook, **facts)
         if not isinstance(answer, Deferred):
             then(answer)
             return
-        self._asked = answer
+        self._asked[leg] = answer
         self.hold("plugin", leg)
 
         def answered(decision: Decision | None) -> None:
-            self._asked = None
+            self._asked.pop(leg, None)
             self.touch()
             then(decision)
-            self.release("plugin", leg)
+            if leg not in self._asked:  # else `then` has asked on, and the hold is the next question's
+                self.release("plugin", leg)
 
         answer.addCallbacks(answered, lambda failure: None)
         answer.addErrback(self._broke)
@@ -266,6 +222,10 @@ class Conversation(ABC):
         self.chain.tell("session_opened", session=self.session)
         self.release("dialling")
 
+    def take_turns(self, leg: Leg) -> None:
+        """Let the loop see to others, then go on sending to `leg`, if it is still there."""
+        self.clock.callLater(0, self._go_on_sending, leg)
+
     def touch(self) -> None:
         self._patience.touch()
 
@@ -277,6 +237,7 @@ class Conversation(ABC):
     def hang_up(self, reason: str) -> None:
         """End both sides in good order, after what was written."""
         self.close_reason(reason)
+        self._ask_no_more()
         self.client.close()
         if self.upstream is not None:
             self.upstream.close()
@@ -284,14 +245,17 @@ class Conversation(ABC):
     def cut(self, reason: str) -> None:
         """End both sides at once: nothing that is under way may look complete."""
         self.close_reason(reason)
+        self._ask_no_more()
         self.client.abort()
         if self.upstream is not None:
             self.upstream.abort()
 
     def broke_rules(self, leg: Leg, error: ProtocolError) -> None:
-        """Count and log what a side said against the rules."""
-        metrics.PROTOCOL_ERRORS.cell(self.session.listener, self.session.protocol, leg).add()
-        self.log.info("protocol error", leg=leg, error=error.text)
+        """Count what a side said against the rules, and log it, so that nobody fills the log with nothing."""
+        tally.broken_rule(self.session, leg)
+        self._complaints += 1
+        if self._complaints <= COMPLAINTS:
+            self.log.info("protocol error", leg=leg, error=error.text)
 
     def finish(
         self, transaction: Transaction, outcome: Outcome, reply: str, decision: Decision | None = None
@@ -304,9 +268,7 @@ class Conversation(ABC):
         transaction.reply = reply
         if decision is not None:
             transaction.decision = decision
-        listener, protocol = self.session.listener, self.session.protocol
-        metrics.MESSAGES.cell(listener, protocol, transaction.stage, outcome).add()
-        metrics.MESSAGE_OCTETS.cell(listener, protocol).observe(transaction.size)
+        tally.message(self.session, transaction)
         self.chain.tell("message_done", session=self.session, transaction=transaction)
         if self.session.transaction is transaction:
             self.session.transaction = None
@@ -319,7 +281,7 @@ class Conversation(ABC):
         elif self.rules.upstream == "route":
             answer = self.chain.route(self.session)
             if isinstance(answer, Deferred):
-                self._asked = answer
+                self._asked["client"] = answer
                 answer.addCallbacks(self._routed, lambda failure: None)
                 answer.addErrback(self._broke)
             else:
@@ -328,12 +290,21 @@ class Conversation(ABC):
             self._routed(Route(self.rules.upstream))
 
     def _routed(self, route: Route | Decision | None) -> None:
-        self._asked = None
+        self._asked.pop("client", None)
         if isinstance(route, Route):
             self.session.upstream = route.upstream
             self._dial(self, route.upstream)
         else:
             self.refuse_session(route, "no plugin named an upstream")
+
+    def _ask_no_more(self) -> None:
+        """Nobody waits for a plugin's answer any more."""
+        for answer in list(self._asked.values()):
+            answer.cancel()
+
+    def _go_on_sending(self, leg: Leg) -> None:
+        if leg not in self._gone:
+            self._safely(self.on_drained, leg)
 
     def _client_erred(self, error: ProtocolError) -> None:
         self.broke_rules("client", error)
@@ -352,6 +323,16 @@ class Conversation(ABC):
         if "client" not in self._gone:
             self.on_upstream_lost(reason)
 
+    def _safely(self, do: Callable[_Args, None], *args: _Args.args, **facts: _Args.kwargs) -> None:
+        """Do what `net` or the clock asks; what goes wrong is this session's, and not the loop's.
+
+        A mistake of ours, or the spool's file that can't be read. What is read is minded by `Direction`.
+        """
+        try:
+            do(*args, **facts)
+        except Exception:
+            self._broke(Failure())
+
     def _broke(self, failure: Failure) -> None:
         """A mistake of ours: the session ends before it can do harm."""
         self.log.error("internal error", exc_info=(failure.type, failure.value, failure.getTracebackObject()))
@@ -359,8 +340,8 @@ class Conversation(ABC):
 
     def _silent(self, leg: Leg) -> None:
         # while a plugin thinks, its own deadline rules
-        if self._asked is None:
-            self.on_silence(leg)
+        if not self._asked:
+            self._safely(self.on_silence, leg)
 
     def _ended(self) -> None:
         if self._closed or self._gone != {"client", "upstream"}:
@@ -370,10 +351,6 @@ class Conversation(ABC):
         session = self.session
         if session.transaction is not None:
             self.finish(session.transaction, "aborted", "")
-        metrics.SESSIONS.cell(session.listener, session.protocol).add(-1)
         session.duration = self.clock.seconds() - session.opened
-        metrics.SESSION_SECONDS.cell(session.listener, session.protocol).observe(session.duration)
-        carried = metrics.OCTETS_CARRIED
-        carried.cell(session.listener, session.protocol, "from_client").add(session.octets_in)
-        carried.cell(session.listener, session.protocol, "from_upstream").add(session.octets_out)
+        tally.ended(session)
         self.chain.tell("session_closed", session=session)

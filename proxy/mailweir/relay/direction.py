@@ -28,7 +28,17 @@ class Direction:
     `on_broken` is called from within an exception handler, for mistakes of our own.
     """
 
-    __slots__ = ("_on_broken", "_on_error", "_on_event", "_running", "holds", "over", "reader", "side")
+    __slots__ = (
+        "_on_broken",
+        "_on_error",
+        "_on_event",
+        "_paused",
+        "_running",
+        "holds",
+        "over",
+        "reader",
+        "side",
+    )
 
     def __init__(
         self,
@@ -43,12 +53,15 @@ class Direction:
         self.over = False
         self.holds: set[str] = set()
         self._running = False
+        self._paused = False
         self._on_event = on_event
         self._on_error = on_error
         self._on_broken = on_broken
 
     def feed(self, data: bytes) -> None:
         """Octets were received."""
+        if self.over:
+            return
         self.reader.feed(data)
         if not self.holds:
             self.read()
@@ -56,6 +69,7 @@ class Direction:
     def hold(self, why: str) -> None:
         """Read no further until `release` is called with the same reason."""
         if not self.holds and self.side is not None:
+            self._paused = True
             self.side.pause("held")
         self.holds.add(why)
 
@@ -92,5 +106,6 @@ class Direction:
             self._on_broken()
         finally:
             self._running = False
-        if not self.holds and self.side is not None:
+        if self._paused and not self.holds and self.side is not None:
+            self._paused = False
             self.side.resume("held")

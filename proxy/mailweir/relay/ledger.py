@@ -76,7 +76,7 @@ class Ledger(Generic[_Slot]):
 
     def say(self, octets: bytes) -> None:
         """Octets of the reply to `head`; a hidden slot keeps them to itself."""
-        if not self._open[0].hidden:
+        if octets and not self._open[0].hidden:
             self._write(octets)
 
     def settle(self) -> _Slot:

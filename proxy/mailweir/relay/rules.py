@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mailweir.session import Session
 from mailweir.spool import Spool
 
 
@@ -29,3 +30,13 @@ class Rules:
     before_login: float = 60.0
     upstream_reply: float = 600.0
     spool: Spool = field(default_factory=Spool)
+
+    def secure(self, session: Session) -> bool:
+        """A login, and all that follows it, may be on the client's connection as it is now."""
+        return session.client_tls is not None or not self.require_tls
+
+    def plaintext(self, session: Session) -> bool:
+        """A secret that whoever taps the client's connection could read may be on it as it is now."""
+        return session.client_tls is not None or (
+            not self.require_tls and (self.allow_plaintext or session.loopback)
+        )

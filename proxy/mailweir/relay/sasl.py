@@ -42,15 +42,18 @@ def usable(mechanism: str, *, plaintext: bool, refuse_unknown: bool, asked: bool
 
 
 class Responses:
-    """Reads the client's half of one dialogue, as far as `READABLE` mechanisms go.
+    """Reads the client's half of one dialogue: the credentials of `READABLE` mechanisms, of others the name.
+
+    `user` is who logs in, as far as it was said yet and can be read.
 
     >>> responses = Responses("LOGIN")
-    >>> responses.take(b"Ym9i"), responses.take(b"c2VjcmV0")
-    (None, Credentials(LOGIN, user='bob'))
+    >>> responses.take(b"Ym9i"), responses.take(b"c2VjcmV0"), responses.user
+    (None, Credentials(LOGIN, user='bob'), 'bob')
     """
 
     def __init__(self, mechanism: str) -> None:
         self.mechanism = mechanism.upper()
+        self.user = ""
         self._user: bytes | None = None
         self._read = _READERS.get(self.mechanism)
 
@@ -60,17 +63,21 @@ class Responses:
         `ValueError` if it can't be read, though its mechanism should be readable.
         """
         if self._read is None:
+            self.user = self.user or _named(self.mechanism, response)
             return None
         try:
             octets = b"" if response == b"=" else base64.b64decode(response, validate=True)
         except binascii.Error:
             raise ValueError("not base64") from None
         if self.mechanism == "LOGIN" and self._user is None:
+            if response == b"=":  # Dovecot takes it for no response at all, and asks for the name again
+                raise ValueError("no user name")
             self._user = octets
             return None
-        read, self._read = self._read, None
-        authzid, user, secret = read(self._user or b"", octets)
-        return Credentials(self.mechanism, text(user), text(secret), text(authzid))
+        authzid, user, secret = self._read(self._user or b"", octets)
+        self._read = None
+        self.user = text(user)
+        return Credentials(self.mechanism, self.user, text(secret), text(authzid))
 
 
 def text(octets: bytes) -> str:
@@ -79,6 +86,22 @@ def text(octets: bytes) -> str:
         return octets.decode()
     except UnicodeDecodeError:
         return octets.decode("latin-1")
+
+
+def _named(mechanism: str, response: bytes) -> str:
+    """Who logs in, where only that can be read: CRAM-MD5 (RFC 2195), the first message of SCRAM (RFC 5802)."""
+    if mechanism in READABLE:
+        return ""
+    try:
+        said = text(base64.b64decode(response, validate=True))
+    except binascii.Error:
+        return ""
+    if mechanism == "CRAM-MD5":
+        return said.rpartition(" ")[0]
+    if mechanism.startswith("SCRAM-"):
+        name = next((part[2:] for part in said.split(",") if part.startswith("n=")), "")
+        return name.replace("=2C", ",").replace("=3D", "=")
+    return ""
 
 
 _Parts = tuple[bytes, bytes, bytes]

@@ -49,26 +49,26 @@ class Buffer:
 
         `LineTooLong`, once, when a line of more than `limit` octets has come to its end.
         """
-        data = self._data
-        found = data.find(end, max(self._at, self._searched))
+        data, at = self._data, self._at
+        if at == len(data):
+            return None
+        found = data.find(end, self._searched)
         if found < 0:
-            if len(data) - self._at > limit:
+            if len(data) - at > limit:
                 self._skipping = True
             if self._skipping:  # an `end` may still be cut in two
                 keep = len(end) - 1
                 self._data = bytes(data[len(data) - keep :]) if keep else b""
                 self._at = self._searched = 0
             else:
-                self._searched = max(self._at, len(data) - len(end) + 1)
+                self._searched = max(at, len(data) - len(end) + 1)
             return None
         stop = found + len(end)
-        size = stop - self._at
-        line = None if size > limit or self._skipping else bytes(data[self._at : stop])
         self._advance(stop)
-        if line is None:
+        if stop - at > limit or self._skipping:
             self._skipping = False
             raise LineTooLong(limit)
-        return line
+        return bytes(data[at:stop])
 
     def take(self, count: int) -> bytes:
         """At most `count` octets; as few as none."""

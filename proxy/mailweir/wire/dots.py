@@ -57,7 +57,8 @@ class DotReader:
 def stray(text: bytes) -> bool:
     """Tell whether a CR or LF stands alone in `text` (RFC 5321 2.3.8: neither may).
 
-    A CR at the very end counts as alone: feed pieces that `DotReader` gave, which never end there.
+    A CR at the very end counts as alone: feed pieces that `DotReader` gave. It holds a CR back until the
+    next octet is here, so a piece ends there only before another CR.
     """
     pairs: int = sz.count(text, CRLF)
     return bool(sz.count(text, b"\n") != pairs or sz.count(text, b"\r") != pairs)

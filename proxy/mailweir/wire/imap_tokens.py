@@ -17,7 +17,8 @@ _NEAR = re.compile(rb"~?\{[0-9]+(\+?)\}\Z")
 _TAG = re.compile(rb"[!#$&',-\[\]^-z|}~./0-9:;<=>?@]+")
 _ATOM = re.compile(rb"[!#$&'+,-\[^-z|}~]+")
 _STRING = re.compile(rb'"((?:[^"\\\r\n]|\\["\\])*+)"|([!#$&\'+,-\[\]^-z|}~\x80-\xff]++)')
-_ESCAPE = re.compile(rb"\\(.)")
+_ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
+_LENIENT = re.compile(rb' *+(?:"((?:[^"\\]|\\.)*+)"|([^ "(){]++|[()]))', re.DOTALL)
 _HIGHEST = 2**63 - 1
 
 
@@ -92,6 +93,27 @@ def is_tag(text: bytes) -> bool:
 
 def is_atom(text: bytes) -> bool:
     return _ATOM.fullmatch(text) is not None
+
+
+def tokens(text: bytes) -> list[bytes | str] | None:
+    """Strings (`bytes`), and atoms and parentheses (`str`) in `text`, read as leniently as servers do.
+
+    Dovecot needs no blank between two quoted strings, takes more than one, and any octet behind a backslash.
+    None if a quoted string does not end, or at a brace.
+
+    >>> tokens(b'("a\\\\b""c"  NIL)')
+    ['(', b'ab', b'c', 'NIL', ')']
+    """
+    found: list[bytes | str] = []
+    text, at = text.rstrip(b" "), 0
+    while at < len(text):
+        token = _LENIENT.match(text, at)
+        if token is None:
+            return None
+        quoted, atom = token[1], token[2]
+        found.append(atom.decode("latin-1") if atom is not None else _ESCAPE.sub(rb"\1", quoted))
+        at = token.end()
+    return found
 
 
 def strings(text: bytes) -> list[bytes] | None:

@@ -27,7 +27,7 @@ REPLY_LINES = 1000
 
 _COMMAND = re.compile(rb"([A-Za-z][A-Za-z0-9-]*+)(?: ([^\r\n\0]*+))?+\r\n")
 _SASL = re.compile(rb"[^\r\n\0]*+\r\n")
-_CHUNK = re.compile(rb"([0-9]{1,19})(?: +(LAST))? *", re.IGNORECASE)
+_CHUNK = re.compile(rb"([0-9]{1,18})(?: +(LAST))? *", re.IGNORECASE)
 _REPLY = re.compile(rb"([2-5][0-9][0-9])(?:([ -])|\r\n)")
 
 
@@ -126,10 +126,11 @@ class CommandReader:
     (<BDAT>, b'a\\nb', <NOOP>, None)
     """
 
-    __slots__ = ("_buffer", "_left", "_limit", "_read", "_text")
+    __slots__ = ("_buffer", "_left", "_limit", "_read", "_text", "feed")
 
     def __init__(self, limit: int = COMMAND_LINE) -> None:
         self._buffer = Buffer()
+        self.feed: Callable[[bytes], None] = self._buffer.feed
         self._limit = limit
         self._left = 0
         self._text = DotReader()
@@ -139,9 +140,6 @@ class CommandReader:
     def pending(self) -> int:
         """Octets that were received and not read yet."""
         return len(self._buffer)
-
-    def feed(self, data: bytes) -> None:
-        self._buffer.feed(data)
 
     def next(self) -> FromClient | None:
         """The next event, or None until more octets came. May raise `ProtocolError`, and go on behind it."""
@@ -224,10 +222,11 @@ class ReplyReader:
     (b'250-a\\r\\n250\\r\\n', None, 6)
     """
 
-    __slots__ = ("_buffer", "_lines", "_size")
+    __slots__ = ("_buffer", "_lines", "_size", "feed")
 
     def __init__(self) -> None:
         self._buffer = Buffer()
+        self.feed: Callable[[bytes], None] = self._buffer.feed
         self._lines: list[bytes] = []
         self._size = 0
 
@@ -236,14 +235,11 @@ class ReplyReader:
         """Octets that were received and are not part of a reply that was given."""
         return len(self._buffer) + self._size
 
-    def feed(self, data: bytes) -> None:
-        self._buffer.feed(data)
-
     def next(self) -> Reply | None:
         """The next reply, or None until more octets came. `ProtocolError` if this isn't SMTP."""
         while (line := self._buffer.line(REPLY_LINE)) is not None:
             match = _REPLY.match(line)
-            if match is None:
+            if match is None or line.find(b"\n") != len(line) - 1:  # a client may take LF for a line's end
                 raise ProtocolError("not a reply", fatal=True)
             if match[2] != b"-":
                 raw, self._size = b"".join((*self._lines, line)) if self._lines else line, 0

@@ -7,7 +7,7 @@ can't read at all is None; nothing here judges whether an address is a good one.
 import re
 from typing import NamedTuple
 
-_BRACKETED = rb'<((?:[^">\\]|"(?:[^"\\]|\\.)*+"|\\.)*+)>'
+_BRACKETED = rb'<((?:[^">\\]++|"(?:[^"\\]++|\\.)*+"|\\.)*+)>'
 _BARE = rb"([^\s<>\"]++)"
 _PATH = re.compile(rb" *+(?:" + _BRACKETED + rb"|" + _BARE + rb")(?: +(.*+))?+", re.DOTALL)
 _ROUTE = re.compile(rb"@[^:\"]*+:")

@@ -67,7 +67,11 @@ LISTS = {  # name: (what upstream has, what is offered, what else there is)
     "limit is upstream's": ("LITERAL+ APPENDLIMIT=1000", "LITERAL+ APPENDLIMIT=1000", {"message_size": 5000}),
     "limit differs": ("LITERAL+ APPENDLIMIT", "LITERAL+ APPENDLIMIT=500", {"message_size": 500}),
     "unknown": ("LITERAL+ XFOO BAR", "LITERAL+ XFOO BAR", {}),
-    "unknown, refused": ("LITERAL+ XFOO BAR THREAD=REFS", "LITERAL+ THREAD=REFS", {"refuse_unknown": True}),
+    "unknown, refused": (
+        "LITERAL+ XFOO BAR THREAD=REFS PREVIEW=FUZZY",
+        "LITERAL+ THREAD=REFS PREVIEW=FUZZY",
+        {"refuse_unknown": True},
+    ),
     "content": ("LITERAL+ CATENATE URLAUTH MULTIAPPEND", "LITERAL+ CATENATE URLAUTH MULTIAPPEND", {}),
     "content, filtered": ("LITERAL+ CATENATE URLAUTH MULTIAPPEND", "LITERAL+", {"filtered": True}),
 }

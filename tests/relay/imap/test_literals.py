@@ -223,8 +223,8 @@ def test_before_login_there_is_little_room(imap: Make) -> None:
 
 def test_strange_continuation_is_spliced_where_nothing_is_lost_by_it(imap: Make) -> None:
     stage = imap(greeted=False).play(r"""
-        U> * OK [CAPABILITY IMAP4rev1 LITERAL+] x
-        C< * OK [CAPABILITY IMAP4rev1 LITERAL+] x
+        U> * PREAUTH [CAPABILITY IMAP4rev1 LITERAL+] x
+        C< * PREAUTH [CAPABILITY IMAP4rev1 LITERAL+] x
         C> a1 XFOO
         U< a1 XFOO
         U> + what is this?

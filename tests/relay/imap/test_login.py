@@ -89,6 +89,16 @@ REFUSED = {
         r"C> a AUTHENTICATE PLAIN;U< a AUTHENTICATE PLAIN;U> +\x20;C< +\x20;C> QUIT!;U< *;"
         "U> a BAD off;C< a BAD not base64"
     ),
+    "mechanism LOGIN, an empty response at first": (
+        f"C> a AUTHENTICATE LOGIN =;C< a BAD no user name;C> {b64('bob')};C< {b64('bob')} BAD invalid command"
+    ),
+    "mechanism LOGIN, a blank at the end": (
+        rf"C> a AUTHENTICATE LOGIN\x20;U< a AUTHENTICATE LOGIN\x20;U> +\x20;C< +\x20;C> {b64('bob')};"
+        rf"U< {b64('bob')};U> +\x20;C< +\x20;C> {b64('secret')};U< *;U> a BAD off;"
+        "C< a NO [AUTHENTICATIONFAILED] no bobs"
+    ),
+    "PLAIN, blanks around": f"C> a AUTHENTICATE PLAIN   {BOB};C< a NO [AUTHENTICATIONFAILED] no bobs",
+    "mechanism in quotes": f'C> a AUTHENTICATE "PLAIN" {BOB};C< a BAD syntax error',
     "upstream accepts what was called off": (
         rf"C> a AUTHENTICATE PLAIN;U< a AUTHENTICATE PLAIN;U> +\x20;C< +\x20;C> {BOB};U< *;U> a OK in;C. aborted"
     ),
@@ -238,4 +248,62 @@ def test_a_plugin_that_wants_every_login_is_not_gone_round(imap: Make) -> None:
     imap(Door(), refuse_unknown=True).play("""
         C> a AUTHENTICATE SCRAM-SHA-256
         C< a NO [CANNOT] mechanism not available
+    """)
+
+
+SPELT = {
+    "two blanks": "C> a LOGIN  ann secret;U< a LOGIN  ann secret",
+    "no blank": 'C> a LOGIN "ann""secret";U< a LOGIN "ann""secret"',
+    "odd escapes": r'C> a LOGIN "a\\nn" secret;U< a LOGIN "a\\nn" secret',
+    "a password that should be quoted": "C> a LOGIN ann %*]secret;U< a LOGIN ann %*]secret",
+    "literal": "C> a LOGIN {3+}|ann  secret;U< a LOGIN {3};U> + go;U< ann  secret",
+    "PLAIN": f"C> a AUTHENTICATE PLAIN  {ANN};U< a AUTHENTICATE PLAIN  {ANN}",
+    "mechanism LOGIN": (
+        rf"C> a AUTHENTICATE LOGIN =;U< a AUTHENTICATE LOGIN =;U> +\x20;C< +\x20;C> {b64('ann')};U< {b64('ann')};"
+        rf"U> +\x20;C< +\x20;C> {b64('secret')};U< {b64('secret')}"
+    ),
+}
+
+
+@pytest.mark.parametrize("script", SPELT.values(), ids=SPELT.keys())
+def test_nobody_logs_in_unseen_by_an_odd_spelling(imap: Make, script: str) -> None:
+    assert imap().play(rows(script) + "\nU> a OK in\nC< a OK in").session.login == "ann"
+
+
+@pytest.mark.parametrize("verdict", [None, Reject("no"), Close("away")])
+def test_upstream_gives_up_while_a_plugin_thinks(imap: Make, verdict: Verdict | None) -> None:
+    answer: Deferred[Verdict | None] = Deferred()
+
+    class Slow:
+        @hookimpl
+        def login(self) -> Deferred[Verdict | None]:
+            return answer
+
+    stage = imap(Slow())
+    stage.play(
+        rf"""
+        C> a AUTHENTICATE PLAIN
+        U< a AUTHENTICATE PLAIN
+        U> +\x20
+        C< +\x20
+        C> {ANN}|b NOOP
+        U> a NO too slow
+        C< a NO too slow
+    """
+    )
+    answer.callback(verdict)
+    stage.clock.advance(0)
+    stage.play("U< b NOOP")
+
+
+def test_before_the_login_a_strange_continuation_is_no_way_round_it(imap: Make) -> None:
+    imap(greeted=False).play("""
+        U> * OK [CAPABILITY IMAP4rev1 LITERAL+] x
+        C< * OK [CAPABILITY IMAP4rev1 LITERAL+] x
+        C> a XFOO
+        U< a XFOO
+        U> + what?
+        U. aborted
+        C< * BYE [UNAVAILABLE] server not available, try again later (s1)
+        C. closed
     """)

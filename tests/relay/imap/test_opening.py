@@ -1,4 +1,4 @@
-"""Greetings, TLS on either leg, and sessions that never begin."""
+"""Greetings, TLS on upstream's leg, and sessions that never begin."""
 
 from collections.abc import Callable
 
@@ -94,47 +94,11 @@ PLAYS: dict[str, tuple[dict[str, object], str]] = {
     ),
     "TLS upstream from the start": ({"upstream_tls": "implicit"}, "U> * PREAUTH hi\nC< * PREAUTH hi"),
 }
-STARTTLS = {
-    "in good order": """
-        C> a1 STARTTLS
-        C< a1 OK begin TLS negotiation now
-        C. tls
-        C> a2 CAPABILITY
-        U< a2 CAPABILITY
-        U> * CAPABILITY IMAP4rev1 AUTH=PLAIN STARTTLS|a2 OK x
-        C< * CAPABILITY IMAP4rev1 AUTH=PLAIN LITERAL+|a2 OK x
-        C> a3 STARTTLS
-        C< a3 BAD TLS is not available
-        C> a4 LOGIN ann secret
-        U< a4 LOGIN ann secret
-    """,
-    "injection": """
-        C> a1 STARTTLS|a2 LOGIN evil evil
-        C. aborted
-        U. aborted
-    """,
-    "in its turn": """
-        C> a1 NOOP|a2 STARTTLS
-        U< a1 NOOP
-        U> a1 OK x
-        C< a1 OK x|a2 OK begin TLS negotiation now
-        C. tls
-    """,
-    "arguments": """
-        C> a1 STARTTLS x
-        C< a1 BAD STARTTLS takes no arguments
-    """,
-}
 
 
 @pytest.mark.parametrize(("rules", "script"), PLAYS.values(), ids=PLAYS.keys())
 def test_opening(imap: Make, rules: dict[str, object], script: str) -> None:
     imap(greeted=False, **rules).play(script.replace("C! x\n", ""))
-
-
-@pytest.mark.parametrize("script", STARTTLS.values(), ids=STARTTLS.keys())
-def test_starttls(imap: Make, script: str) -> None:
-    imap(client="192.0.2.1", starttls=True, require_tls=True).play(script)
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def pass_through(cut: Callable[[bytes], list[bytes]]) -> None:
     assert (stage.client.state, stage.session.login, stage.session.closed) == (
         "closed",
         "ann",
-        "upstream said BYE",
+        "client quit",
     )
 
 

@@ -452,3 +452,60 @@ def test_nothing_secret_is_logged(pop3: Make) -> None:
     text = repr(logs)
     for secret in ("secret", "SECRET", PLAIN, XOAUTH2, OAUTHBEARER, b64("secret"), b"secret".hex()):
         assert secret not in text
+
+
+def test_an_empty_initial_response_is_no_way_round_a_plugin(pop3: Make) -> None:
+    """Dovecot asks for the name again; who counted that response would take the secret for what follows it."""
+    plugin = Logins(Reject("not you"))
+    pop3(plugin).play(f"""
+        C> AUTH LOGIN =
+        C< -ERR [AUTH] malformed response
+        C> AUTH LOGIN\\x20
+        U< AUTH LOGIN\\x20
+        U> + VXNlcm5hbWU6
+        C< + VXNlcm5hbWU6
+        C> {b64("bob")}
+        U< {b64("bob")}
+        U> + UGFzc3dvcmQ6
+        C< + UGFzc3dvcmQ6
+        C> {b64("secret")}
+        U< *
+        U> -ERR x
+        C< -ERR [AUTH] not you
+    """)
+    assert plugin.seen == [("LOGIN", "bob", "secret")]
+
+
+def test_auth_with_two_blanks_is_nobodys_login(pop3: Make) -> None:
+    """Dovecot lists its mechanisms: `+OK`, and a text."""
+    pop3().play(f"C> AUTH  PLAIN {PLAIN}\nC< -ERR syntax error in arguments")
+
+
+def test_a_name_that_upstream_refused_is_not_whose_the_secret_is(pop3: Make) -> None:
+    plugin = Logins(Reject("not you"))
+    pop3(plugin, pipelining=True).play("""
+        C> USER bob|USER ann|PASS secret
+        U< USER bob|USER ann
+        U> +OK|-ERR one is enough
+        C< +OK|-ERR one is enough
+        C< -ERR [AUTH] not you
+    """)
+    assert plugin.seen == [("USER", "bob", "secret")]
+
+
+@pytest.mark.parametrize("verdict", [None, Reject("no"), Close("away")])
+def test_upstream_gives_up_while_a_plugin_thinks(pop3: Make, verdict: Verdict | None) -> None:
+    answer: Deferred[Verdict | None] = Deferred()
+    stage = pop3(Logins(answer))
+    stage.play(f"""
+        C> AUTH PLAIN
+        U< AUTH PLAIN
+        U> +
+        C< +
+        C> {PLAIN}
+        U> -ERR too slow
+        C< -ERR too slow
+    """)
+    answer.callback(verdict)
+    stage.clock.advance(0)
+    stage.play("C> NOOP\nU< NOOP")

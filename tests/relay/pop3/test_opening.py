@@ -181,11 +181,16 @@ def test_a_name_given_in_clear_is_forgotten(pop3: Make) -> None:
         C< +OK begin TLS
         C. tls
         C> PASS secret
+        C< -ERR say USER first
+        C> USER ann|PASS secret
+        U< USER ann
+        U> +OK
+        C< +OK
         U< PASS secret
         U> +OK
         C< +OK
     """)
-    assert stage.session.login == ""
+    assert stage.session.login == "ann"
 
 
 # TLS towards upstream.

@@ -77,7 +77,7 @@ def test_recorded_conversation_octet_for_octet(pop3: Make, size: int) -> None:
         assert heard == octets
     assert stage.client.heard == stage.upstream.heard == b""
     assert stage.client.state == stage.upstream.state == "closed"
-    assert stage.session.closed == "quit" and stage.session.login == "bob"
+    assert stage.session.closed == "client quit" and stage.session.login == "bob"
 
 
 @pytest.mark.parametrize("step", range(len(RECORDED)))

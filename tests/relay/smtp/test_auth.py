@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred
 
 from mailweir.hookspecs import hookimpl
-from mailweir.relay.smtp.auth import named
+from mailweir.message import Message
 from mailweir.session import Credentials, Session
 from mailweir.testing.play import Stage
 from mailweir.verdict import Accept, Close, Defer, Reject
@@ -288,21 +288,6 @@ def test_a_mechanism_with_a_layer_of_its_own(smtp: Make) -> None:
     assert stage.relay.spliced
 
 
-@pytest.mark.parametrize(
-    ("mechanism", "response", "user"),
-    [
-        ("CRAM-MD5", b64("bob o 0123"), "bob o"),
-        ("SCRAM-SHA-1", b64("n,,n=b=2Cob,r=x"), "b,ob"),
-        ("SCRAM-SHA-1", b64("c=biws,r=x"), ""),
-        ("CRAM-MD5", "!", ""),
-        ("PLAIN", b64("x"), ""),
-        ("OTP", b64("x"), ""),
-    ],
-)
-def test_named(mechanism: str, response: str, user: str) -> None:
-    assert named(mechanism, response.encode()) == user
-
-
 def test_upstream_is_lost_in_the_dialogue(smtp: Make) -> None:
     smtp(offer=OFFER, client=LOCAL).play(f"""
         C> AUTH PLAIN {PLAIN}
@@ -347,3 +332,42 @@ def test_secrets_are_in_no_log(smtp: Make) -> None:
             U! gone
         """)
     assert PLAIN not in repr(logs) and "secret" not in repr(logs)
+
+
+def test_upstream_is_not_in_a_transaction_any_more(smtp: Make) -> None:
+    """AUTH is not allowed within one (RFC 4954 4), and for the client there is none."""
+
+    class No:
+        @hookimpl
+        def message(self, message: Message) -> Reject:
+            return Reject("no")
+
+    smtp(No(), upto="mail", offer="PIPELINING|250 AUTH CRAM-MD5").play("""
+        C> DATA
+        C< 354 end data with <CR><LF>.<CR><LF>
+        C> hi|.|AUTH CRAM-MD5
+        C< 550 no (s1)
+        U< RSET
+        U> 250 ok
+        U< AUTH CRAM-MD5
+    """)
+
+
+@pytest.mark.parametrize("verdict", [None, Reject("not you")])
+def test_upstream_gives_up_while_a_plugin_thinks(smtp: Make, verdict: Any) -> None:
+    """The secret that waited for leave would now be a command, and in upstream's log."""
+    before, line = WAYS["LOGIN"]
+    thinking: Deferred[Any] = Deferred()
+    stage = smtp(Logins(thinking), offer=OFFER, client=LOCAL).play(f"""
+        {before}
+        C> {line}
+        U> 535 too slow
+        C< 535 too slow
+    """)
+    thinking.callback(verdict)
+    stage.play("""
+        C> NOOP
+        U< NOOP
+        U> 250 ok
+        C< 250 ok
+    """)

@@ -342,3 +342,44 @@ def test_upstream_is_lost(smtp: Make) -> None:
         C< 421 4.3.0 lost the server, try again later (s1)
         C. closed
     """)
+
+
+def test_a_chunk_is_accepted_before_it_was_said(smtp: Make) -> None:
+    smtp(upto="mail").play(r"""
+        C> DATA|BDAT 2 LAST|hi\
+        U< DATA
+        U> 451 not now|250 2.0.0 queued
+        U. aborted
+        C< 451 not now|421 4.3.0 lost the server, try again later (s1)
+        C. closed
+    """)
+
+
+def test_a_stray_behind_a_refused_mail(smtp: Make) -> None:
+    smtp().play(rf"""
+        C> MAIL FROM:<a@b>|RCPT TO:<c@d>|BDAT 5|ab\
+        U< MAIL FROM:<a@b>|RCPT TO:<c@d>|BDAT 5|ab\
+        U> 550 no|503 no
+        C< 550 no|503 no
+        C> a\nbNOOP
+        U. aborted
+        C< {STRAY}
+        C< 421 4.3.0 session can't go on, start a new one (s1)
+        C. closed
+    """)
+
+
+@pytest.mark.parametrize("size", ["2", "2 LAST"])
+def test_a_chunk_in_a_group_with_a_dropped_recipient(smtp: Make, size: str) -> None:
+    """It waits for the answers to the group, and then goes up with its octets."""
+    smtp(Evil(Discard("spam"))).play(rf"""
+        C> MAIL FROM:<a@b>|RCPT TO:<bob@x>|RCPT TO:<a@evil.example>|BDAT {size}|hi\
+        U< MAIL FROM:<a@b>|RCPT TO:<bob@x>
+        U> 250 ok|250 ok
+        C< 250 ok|250 ok|250 2.0.0 ok
+        U< BDAT {size}|hi\
+        U> 250 ok
+        C< 250 ok
+        C> NOOP
+        U< NOOP
+    """)

@@ -236,7 +236,7 @@ REFUSALS = {
     "reject": (Reject("no such thing"), "550 5.7.1 no such thing (s1)", "rejected"),
     "a code": (Reject("no", 554, "5.6.1"), "554 5.6.1 no (s1)", "rejected"),
     "defer": (Defer(), "451 4.7.1 try again later (s1)", "deferred"),
-    "quarantine without a store": (Quarantine("bad"), "451 4.7.1 bad (s1)", "deferred"),
+    "quarantine without a store": (Quarantine("bad"), "451 4.7.1 try again later (s1)", "deferred"),
     "discard": (Discard("spam"), "250 2.0.0 ok", "discarded"),
     "text with control characters": (Reject("a\r\n250 ok"), "550 5.7.1 a 250 ok (s1)", "rejected"),
 }
@@ -403,3 +403,112 @@ def test_data_without_mail(smtp: Make, filtered: bool) -> None:
             C< 421 4.3.0 lost the server, try again later (s1)
             C. closed
         """)
+
+
+class Thinking:
+    """Three hooks that each think."""
+
+    def __init__(self) -> None:
+        self.head: Deferred[None] = Deferred()
+        self.whole: Deferred[None] = Deferred()
+        self.last: Deferred[None] = Deferred()
+
+    @hookimpl
+    def message_head(self) -> Any:
+        return self.head
+
+    @hookimpl
+    def message(self) -> Any:
+        return self.whole
+
+    @hookimpl
+    def sign(self) -> Any:
+        return self.last
+
+
+@pytest.mark.parametrize("behind", ["NOOP", "RSET", "MAIL FROM:<x@y>"])
+def test_nothing_overtakes_a_message_that_several_hooks_think_about(smtp: Make, behind: str) -> None:
+    thinking = Thinking()
+    stage = smtp(thinking, upto="mail").play(f"""
+        C> DATA
+        C< {OURS}
+        C> A: b||c|.|{behind}
+    """)
+    for answer in (thinking.head, thinking.whole, thinking.last):
+        stage.play("")
+        answer.callback(None)
+    stage.play(f"""
+        U< DATA
+        U> 354 go
+        U< A: b||c|.
+        U> 250 queued
+        C< 250 queued
+        U< {behind}
+    """)
+
+
+LOST = "421 4.3.0 lost the server, try again later (s1)"
+
+
+@pytest.mark.parametrize("reply", ["250 ok", "220 ok"])
+def test_data_is_not_answered_by_2yz(smtp: Make, reply: str) -> None:
+    """The client might take it for the final one, and upstream the next commands for the text."""
+    smtp(upto="mail").play(f"""
+        C> DATA
+        U< DATA
+        U> {reply}
+        U. aborted
+        C< {LOST}
+        C. closed
+    """)
+
+
+def test_354_behind_a_refused_mail(smtp: Make) -> None:
+    smtp().play(f"""
+        C> MAIL FROM:<a@b>|RCPT TO:<c@d>|DATA
+        U< MAIL FROM:<a@b>|RCPT TO:<c@d>|DATA
+        U> 550 no|503 no|354 go
+        U. aborted
+        C< 550 no|503 no|{LOST}
+        C. closed
+    """)
+
+
+def test_a_final_reply_before_the_end_of_the_text(smtp: Make) -> None:
+    """It was said before the text was there, so it can't be about it."""
+    smtp(upto="mail").play("""
+        C> DATA|hi|.
+        U< DATA
+        U> 354 go|250 queued
+        U< hi|.
+        U. aborted
+        C< 354 go|451 4.4.2 lost the server, fate of the message unknown, try again later (s1)
+        C. closed
+    """)
+    smtp(Whole(), upto="mail").play(f"""
+        C> DATA
+        C< {OURS}
+        C> A: b||hi|.
+        U< DATA
+        U> 354 go|250 queued
+        U< A: b||hi|.
+        U. aborted
+        C< 451 4.4.2 lost the server, fate of the message unknown, try again later (s1)
+        C. closed
+    """)
+
+
+@pytest.mark.parametrize("way", [None, Head])
+def test_a_lone_cr_never_goes_up_however_the_text_is_cut(smtp: Make, way: Callable[[], Any] | None) -> None:
+    stage = smtp(*([way()] if way else []), upto="mail")
+    stage.say("client", b"DATA\r\n")
+    if way is None:
+        stage.say("upstream", b"354 go\r\n")
+    for octet in b"A: b\r\n\r\nhi\r\n":
+        stage.say("client", bytes([octet]))
+    if way is not None:
+        stage.say("upstream", b"354 go\r\n")
+    for octet in b"there\r\n.\r\r\n.\r\n":
+        stage.say("client", bytes([octet]))
+    assert stage.upstream.heard.endswith(b"hi\r\nthere")
+    assert stage.upstream.state == "aborted" and b"550 5.6.0" in stage.client.heard

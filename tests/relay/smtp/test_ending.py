@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from mailweir.hookspecs import hookimpl
 from mailweir.message import Message
@@ -263,3 +264,16 @@ def test_lmtp_without_recipients(smtp: Make) -> None:
         C. closed
         U. aborted
     """)
+
+
+def test_a_client_that_left_is_owed_nothing_before_its_message_is_upstreams(smtp: Make) -> None:
+    """It will send the message again: delivered behind its back, there would be two."""
+    thinking: Deferred[None] = Deferred()
+    played = smtp(Whole(thinking), upto="mail", protocol="lmtp")
+    played.play("C> DATA\nC< 354 end data with <CR><LF>.<CR><LF>\nC> Subject: x||hi|.")
+    assert not played.relay.owes_answer()
+    thinking.callback(None)
+    played.play("U< DATA")
+    assert not played.relay.owes_answer()
+    played.play("U> 354 go\nU< Subject: x||hi|.")
+    assert played.relay.owes_answer()

@@ -1,5 +1,6 @@
 """EHLO, MAIL, RCPT, RSET: what goes up, and what upstream is left to believe."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -397,3 +398,94 @@ def test_many_refused_recipients_are_not_kept(smtp: Make) -> None:
         stage.say("client", b"RCPT TO:<evil@x>\r\n")
     assert stage.session.transaction is not None
     assert len(stage.session.transaction.envelope.recipients) <= 1000
+
+
+def test_a_second_mail_behind_one_that_is_refused(smtp: Make) -> None:
+    smtp().play("""
+        C> MAIL FROM:<a@b>|MAIL FROM:<c@d>
+        U< MAIL FROM:<a@b>|MAIL FROM:<c@d>
+        U> 550 no|250 ok
+        C< 550 no|250 ok
+        C> RCPT TO:<e@f>|DATA
+        U< RCPT TO:<e@f>|DATA
+        U> 250 ok|354 go
+        C< 250 ok|354 go
+        C> hi|.
+        U< hi|.
+        U> 250 queued
+        C< 250 queued
+    """)
+
+
+def test_upstream_that_refuses_rset_keeps_no_recipients_for_the_next_message(smtp: Make) -> None:
+    smtp(Policy(Reject("no"))).play("""
+        C> MAIL FROM:<a@b>|RCPT TO:<evil@x>|DATA
+        U< MAIL FROM:<a@b>
+        U> 250 ok
+        C< 250 ok|550 5.7.1 no (s1)|554 5.5.1 no valid recipients (s1)
+        C> MAIL FROM:<c@d>
+        U< RSET
+        U> 500 what
+        U. aborted
+        C< 421 4.3.0 lost the server, try again later (s1)
+        C. closed
+    """)
+
+
+def test_rset_that_upstream_refuses_is_owed(smtp: Make) -> None:
+    smtp(upto="mail").play("""
+        C> RSET
+        U< RSET
+        U> 451 not now
+        C< 451 not now
+        C> MAIL FROM:<c@d>
+        U< RSET
+        U> 250 ok
+        U< MAIL FROM:<c@d>
+    """)
+
+
+def test_rset_with_arguments_resets_if_upstream_says_so(smtp: Make) -> None:
+    stage = smtp(upto="mail").play("""
+        C> RSET x
+        U< RSET x
+        U> 501 no arguments
+        C< 501 no arguments
+        C> DATA
+        U< DATA
+        U> 554 no
+        C< 554 no
+        C> RSET x
+        U< RSET x
+        U> 250 ok
+        C< 250 ok
+    """)
+    assert stage.session.transaction is None
+
+
+def test_a_hundred_thousand_recipients_cost_linear_time(smtp: Make) -> None:
+    drop = Policy(Discard("spam"))
+    stage = smtp(drop, protocol="lmtp").play("""
+        C> MAIL FROM:<a@b>
+        U< MAIL FROM:<a@b>
+        U> 250 ok
+        C< 250 ok
+    """)
+    begun = time.process_time()
+    stage.say("client", b"RCPT TO:<evil@x>\r\n" * 30_000 + b"DATA\r\n.\r\n")
+    assert time.process_time() - begun < 20
+    assert stage.client.heard.count(b"250 2.0.0 ok\r\n") == 60_000
+
+
+HIDDEN = [
+    (" ", "555 5.5.4 parameter not offered (s1)"),
+    (r"\t", "501 5.5.4 syntax error in arguments (s1)"),
+]
+
+
+@pytest.mark.parametrize(("blank", "said"), HIDDEN)
+def test_a_parameter_that_was_not_offered_hides_behind_no_blank(smtp: Make, blank: str, said: str) -> None:
+    smtp(upto="mail", protocol="lmtp").play(f"""
+        C> RCPT TO:<a@b>{blank}XRCPTFORWARD=x
+        C< {said}
+    """)

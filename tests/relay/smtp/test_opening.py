@@ -51,7 +51,7 @@ def test_an_early_talker_waits(smtp: Make) -> None:
 
 @pytest.mark.parametrize("greeting", ["554 no service", "521 no mail"])
 def test_a_greeting_that_refuses_is_passed(smtp: Make, greeting: str) -> None:
-    smtp(upto="connected", upstream_tls="starttls").play(f"""
+    smtp(upto="connected").play(f"""
         U> {greeting}
         C< {greeting}
         C> QUIT
@@ -59,6 +59,25 @@ def test_a_greeting_that_refuses_is_passed(smtp: Make, greeting: str) -> None:
         U> 221 bye
         C< 221 bye
         C. closed
+    """)
+
+
+def test_nothing_goes_up_in_clear_behind_a_greeting_that_refuses(smtp: Make) -> None:
+    """Who taps the line may say 554, and then offer AUTH to whoever goes on."""
+    smtp(upto="connected", upstream_tls="starttls").play("""
+        U> 554 no service
+        C< 554 no service
+        C. closed
+        U. closed
+    """)
+
+
+def test_answers_that_were_here_before_starttls_was_said_are_none(smtp: Make) -> None:
+    smtp(upto="connected", upstream_tls="starttls").play("""
+        U> 220 hi|250-hi|250 STARTTLS|220 go
+        C< 421 weir.example service not available, try again later (s1)
+        C. closed
+        U. aborted
     """)
 
 

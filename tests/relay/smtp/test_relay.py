@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from mailweir import metrics
 from mailweir.chain.chain import Plug
 from mailweir.hookspecs import hookimpl
+from mailweir.relay.conversation import COMPLAINTS
 from mailweir.session import Address, Session, Transaction
 from mailweir.testing.play import Stage, octets
 from mailweir.verdict import Close, Defer, Discard, Reject
@@ -359,3 +360,29 @@ def test_any_conversation_ends_in_good_order(
     assert stage.session.closed
     assert len(told.closed) == 1 and len(told.done) == stage.session.transactions
     assert stage.relay.rules.spool.used == 0
+
+
+OUT_OF_STEP = ["EHLO me", "MAIL FROM:<a@b>", "NOOP", "RSET", "RSET x", "VRFY ann", "QUIT"]
+
+
+@pytest.mark.parametrize("command", OUT_OF_STEP)
+def test_354_to_what_asks_for_nothing_more(smtp: Make, command: str) -> None:
+    """Upstream takes what comes next for a text, so nothing may come."""
+    smtp().play(f"""
+        C> {command}
+        U< {command}
+        U> 354 go
+        U. aborted
+        C< {"221 2.0.0 bye" if command == "QUIT" else LOST}
+        C. closed
+    """)
+
+
+def test_a_flood_of_errors_does_not_flood_the_log(smtp: Make) -> None:
+    stage = smtp()
+    before = metrics.PROTOCOL_ERRORS.cell("test", "smtp", "client").value
+    with capture_logs() as logs:
+        stage.say("client", b"\r\n" * 1000)
+    assert len(logs) == COMPLAINTS
+    assert metrics.PROTOCOL_ERRORS.cell("test", "smtp", "client").value == before + 1000
+    assert stage.client.heard.count(b"\r\n") == 1000

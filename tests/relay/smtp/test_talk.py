@@ -2,7 +2,12 @@
 
 from collections.abc import Callable
 
+from mailweir.hookspecs import hookimpl
+from mailweir.relay.ledger import LIMIT
+from mailweir.relay.smtp.talk import Talk
+from mailweir.session import Recipient
 from mailweir.testing.play import Stage
+from mailweir.verdict import Reject, Verdict
 
 Make = Callable[..., Stage]
 GOING = "421 4.3.2 going down, try again later (s1)"
@@ -67,3 +72,30 @@ def test_who_does_not_listen_is_not_listened_to(smtp: Make) -> None:
     stage.client.full = False
     stage.relay.client_drained()
     assert stage.client.heard.count(b"\r\n") == 100 and not stage.client.paused
+
+
+class Evil:
+    @hookimpl
+    def rcpt_to(self, recipient: Recipient) -> Verdict | None:
+        return Reject("no") if recipient.local == "evil" else None
+
+
+def test_answers_of_ours_that_wait_are_limited(smtp: Make) -> None:
+    stage = smtp(Evil()).play("C> MAIL FROM:<a@b>\nU< MAIL FROM:<a@b>")
+    stage.say("client", b"RCPT TO:<evil@x>\r\n" * (3 * LIMIT))
+    assert isinstance(stage.relay, Talk) and len(stage.relay.ledger) == LIMIT
+    assert stage.client.paused
+    stage.say("upstream", b"250 ok\r\n")
+    assert stage.client.heard.count(b"\r\n") == 1 + 3 * LIMIT
+    assert not stage.client.paused
+
+
+def test_a_reply_that_was_here_before_its_command(smtp: Make) -> None:
+    smtp(upto="greeted").play("""
+        C> NOOP|NOOP
+        U< NOOP
+        U> 250 one|250 two
+        C< 250 one|421 lost the server, try again later (s1)
+        C. closed
+        U. aborted
+    """)

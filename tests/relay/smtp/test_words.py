@@ -14,7 +14,7 @@ SAID: dict[str, tuple[Verdict, str, bool, str]] = {
     "quarantine": (Quarantine(), "", False, "451 4.7.1 try again later (s1)"),
     "close": (Close(), "", False, "421 4.7.0 closing connection (s1)"),
     "discard": (Discard("why"), "", False, "250 2.0.0 ok"),
-    "discard what can't be": (Discard("why"), "login", False, "454 4.7.0 why (s1)"),
+    "discard what can't be": (Discard("why"), "login", False, "454 4.7.0 try again later (s1)"),
     "a code": (Reject("no", 554, "5.6.0"), "", False, "554 5.6.0 no (s1)"),
     "control characters": (Reject("a\r\n250 b\0"), "", False, "550 5.7.1 a 250 b (s1)"),
     "beyond ASCII": (Reject("ü"), "", False, "550 5.7.1 ? (s1)"),

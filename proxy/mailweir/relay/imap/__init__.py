@@ -6,6 +6,6 @@ Read in this order:
 - `table`: commands that await their completion, which may come out of order
 - `base`: what all families of commands share; `literals`: how a command with literals goes up
 - `capability`: what is offered, one table and one function; `commands`: what is known, and what a command needs
-- `opening`, `login`, `append`, `idle`, `starttls`: a family each
+- `opening`, `login`, `append`, `identity`, `idle`, `starttls`: a family each
 - `relay`: who gets which event
 """

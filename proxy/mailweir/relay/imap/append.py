@@ -156,7 +156,7 @@ class Judged(Unit):
         relay.let_go()
         relay.finish(self._transaction, words.outcome(decision), words.shown(octets), decision)
         if words.closes(decision):
-            relay.farewell(octets, "closed by a plugin")
+            relay.farewell(octets, f"closed by {decision.plugin}")
         elif self._last is not None:
             relay.unit = None
             relay.answer(octets)

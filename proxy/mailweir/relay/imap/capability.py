@@ -55,7 +55,16 @@ _PASSED = """
     XAPPLEPUSHSERVICE
 """
 PASSED = frozenset(_PASSED.split())
-PASSED_KINDS = ("QUOTA=", "THREAD=", "RIGHTS=", "I18NLEVEL=", "MESSAGELIMIT=", "SAVELIMIT=", "IMAPSIEVE=")
+PASSED_KINDS = (
+    "QUOTA=",
+    "THREAD=",
+    "RIGHTS=",
+    "I18NLEVEL=",
+    "MESSAGELIMIT=",
+    "SAVELIMIT=",
+    "IMAPSIEVE=",
+    "PREVIEW=",
+)
 """Commands and data of these fit the grammar that the framer knows."""
 
 _CODE = re.compile(rb"[^ ]+ [A-Za-z]+ \[CAPABILITY([^\]\r\n]*)\]", re.IGNORECASE)
@@ -76,15 +85,12 @@ class Offers:
     @property
     def secure(self) -> bool:
         """Credentials may pass at all."""
-        return self._session.client_tls is not None or not self._rules.require_tls
+        return self._rules.secure(self._session)
 
     @property
     def plaintext(self) -> bool:
         """Credentials may pass that whoever taps the client's connection can read."""
-        session = self._session
-        return self.secure and (
-            session.client_tls is not None or session.trusted or self._rules.allow_plaintext
-        )
+        return self._rules.plaintext(self._session)
 
     @property
     def starttls(self) -> bool:

@@ -7,6 +7,7 @@ it anyway is swallowed to its end.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from mailweir.relay.carry import Pump
 from mailweir.relay.imap import words
@@ -39,7 +40,7 @@ def refuse(relay: ImapBase, event: Line, octets: bytes) -> None:
 def refuse_by(relay: ImapBase, event: CommandLine, decision: Decision, code: str = "CANNOT") -> None:
     """The same for a plugin's decision."""
     if words.closes(decision):
-        relay.farewell(words.farewell(decision, relay.session.id), "closed by a plugin")
+        relay.farewell(words.farewell(decision, relay.session.id), f"closed by {decision.plugin}")
     else:
         refuse(relay, event, words.verdict(event.tag, decision, relay.session.id, code))
 
@@ -97,6 +98,14 @@ class Forward(Unit):
             raise ProtocolError("completion of a command that is still coming", fatal=True)
         Swallow(relay, b"").rest_of(waiting)
         relay.release("+")
+
+
+def resend(relay: ImapBase, slot: Slot, parts: list[Line | bytes]) -> None:
+    """Send a collected command up, its octets as they came."""
+    lines = [part for part in parts if isinstance(part, Line)]
+    values = [part for part in parts if isinstance(part, bytes)]
+    steps = [Step(line.octets, [octets]) for line, octets in zip(lines, values, strict=False)]
+    Replay(relay, slot, steps, lines[-1].octets).begin()
 
 
 class Swallow(Unit):
@@ -207,7 +216,8 @@ class Replay(Unit):
         step, self._waiting = self._waiting, None
         if step is None:
             return False
-        self._pump = Pump(self._relay.server, iter(step.octets), self._next)
+        relay = self._relay
+        self._pump = Pump(relay.server, iter(step.octets), self._next, partial(relay.take_turns, "upstream"))
         self._pump.run()
         return True
 

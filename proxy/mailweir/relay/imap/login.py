@@ -5,17 +5,17 @@ LOGIN it hears the user's name before, because it asks for one after the other. 
 may not carry credentials, none go up. Nothing of these lines is logged.
 """
 
-from mailweir import metrics
+from mailweir.relay import tally
 from mailweir.relay.imap import literals, words
 from mailweir.relay.imap.base import Dialogue, ImapBase
-from mailweir.relay.imap.literals import Collect, Forward, Replay, Step
+from mailweir.relay.imap.literals import Collect, Forward
 from mailweir.relay.imap.table import Slot
 from mailweir.relay.sasl import READABLE, Responses, text
 from mailweir.session import Credentials
 from mailweir.verdict import Decision
 from mailweir.wire.imap import CommandLine, Line, Octets
 from mailweir.wire.imap_responses import Continue, Tagged
-from mailweir.wire.imap_tokens import strings
+from mailweir.wire.imap_tokens import is_atom, strings, tokens
 
 PRIVACY = "[PRIVACYREQUIRED] not on a connection in clear, use TLS"
 
@@ -29,7 +29,7 @@ def login(relay: ImapBase, event: CommandLine) -> None:
     else:
         slot = Slot(event.tag, event.name)
         parts: list[Line | bytes] = [event]
-        slot.completed = lambda completion: _completed(relay, completion, _credentials(event, parts))
+        slot.completed = lambda completion: _completed(relay, completion, _user(event, parts))
         slot.alone = True
         relay.expect(slot)
         Forward(relay, slot, lambda more: _remember(parts, more)).begin(event)
@@ -37,17 +37,17 @@ def login(relay: ImapBase, event: CommandLine) -> None:
 
 def authenticate(relay: ImapBase, event: CommandLine) -> None:
     """`tag AUTHENTICATE mechanism [initial-response]`."""
-    mechanism, blank, initial = event.arguments.partition(b" ")
+    mechanism, _, initial = event.arguments.partition(b" ")
     name = mechanism.decode("ascii", "replace").upper()
     offers = relay.offers
-    if event.literal is not None or not name:
+    if event.literal is not None or not is_atom(mechanism):  # a quoted name would pass by what follows
         literals.refuse(relay, event, words.tagged(event.tag, "BAD", "syntax error"))
     elif not offers.secure or (name in READABLE and not offers.plaintext):
         literals.refuse(relay, event, words.tagged(event.tag, "NO", PRIVACY))
     elif not offers.mechanism(name):
         literals.refuse(relay, event, words.tagged(event.tag, "NO", "[CANNOT] mechanism not available"))
     else:
-        Sasl(relay, Slot(event.tag, event.name), name).begin(event.octets, initial if blank else None)
+        Sasl(relay, Slot(event.tag, event.name), name).begin(event.octets, initial.strip(b" "))
 
 
 class Sasl(Dialogue):
@@ -57,20 +57,18 @@ class Sasl(Dialogue):
         super().__init__(slot)
         slot.completed = self._completed
         self._relay = relay
-        self._mechanism = mechanism
         self._responses = Responses(mechanism)
-        self._credentials: Credentials | None = None
         self._begun = False
         self._waiting = False
 
-    def begin(self, octets: bytes, initial: bytes | None) -> None:
-        """`octets`: the command; `initial`: the response in it, if it holds one."""
+    def begin(self, octets: bytes, initial: bytes) -> None:
+        """`octets`: the command; `initial`: the response in it, empty if there is none (an empty one is `=`)."""
         self._relay.hold("alone")
         self.slot.alone = True
-        if initial is None:
-            self._send(octets)
-        else:
+        if initial:
             self._respond(initial, octets)
+        else:
+            self._send(octets)
 
     def go_on(self, event: Continue) -> bool:
         if not self._waiting:
@@ -102,16 +100,16 @@ class Sasl(Dialogue):
                 return
             credentials = None
         if credentials is None or not asked:
-            self._credentials = credentials or self._credentials
             self._send(octets)
             return
 
         def judged(decision: Decision | None) -> None:
+            if self._begun and relay.dialogue is not self:
+                return  # upstream gave up meanwhile: the response would be a command
             if decision is None or decision.passes:
-                self._credentials = credentials
                 self._send(octets)
             elif words.closes(decision):
-                relay.farewell(words.farewell(decision, relay.session.id), "closed by a plugin")
+                relay.farewell(words.farewell(decision, relay.session.id), f"closed by {decision.plugin}")
             else:
                 self._stop(words.verdict(self.slot.tag, decision, relay.session.id, "AUTHENTICATIONFAILED"))
 
@@ -141,7 +139,7 @@ class Sasl(Dialogue):
         relay.dialogue = None
         relay.from_client.dialogue = False
         if event.status != "OK" or self.slot.instead is None:
-            _completed(relay, event, self._credentials, self._mechanism)
+            _completed(relay, event, self._responses.user, self._responses.mechanism)
         else:
             relay.cut("upstream accepted a login that was called off")
 
@@ -156,17 +154,14 @@ def _ask(relay: ImapBase, event: CommandLine, parts: list[Line | bytes]) -> None
     def judged(decision: Decision | None) -> None:
         if decision is not None and not decision.passes:
             if words.closes(decision):
-                relay.farewell(words.farewell(decision, relay.session.id), "closed by a plugin")
+                relay.farewell(words.farewell(decision, relay.session.id), f"closed by {decision.plugin}")
             else:
                 relay.answer(words.verdict(event.tag, decision, relay.session.id, "AUTHENTICATIONFAILED"))
             return
         slot = Slot(event.tag, event.name)
-        slot.completed = lambda completion: _completed(relay, completion, credentials)
+        slot.completed = lambda completion: _completed(relay, completion, credentials.user)
         slot.alone = True
-        lines = [part for part in parts if isinstance(part, Line)]
-        values = [part for part in parts if isinstance(part, bytes)]
-        steps = [Step(line.octets, [octets]) for line, octets in zip(lines, values, strict=False)]
-        Replay(relay, slot, steps, lines[-1].octets).begin()
+        literals.resend(relay, slot, parts)
 
     relay.ask(judged, "login", session=relay.session, credentials=credentials)
 
@@ -200,12 +195,17 @@ def _remember(parts: list[Line | bytes], event: Line | Octets) -> None:
         parts.append(event.raw)
 
 
-def _completed(
-    relay: ImapBase, event: Tagged, credentials: Credentials | None, mechanism: str = "LOGIN"
-) -> None:
-    result = "accepted" if event.status == "OK" else "rejected"
-    metrics.LOGINS.cell(relay.session.listener, relay.session.protocol, result).add()
+def _user(event: CommandLine, parts: list[Line | bytes]) -> str:
+    """Whom LOGIN names, however it is spelt: nobody shall log in unseen by a blank too many."""
+    found = tokens(event.arguments)
+    if found:
+        return text(found[0] if isinstance(found[0], bytes) else found[0].encode("latin-1"))
+    return text(parts[1]) if len(parts) > 1 and isinstance(parts[1], bytes) else ""
+
+
+def _completed(relay: ImapBase, event: Tagged, user: str, mechanism: str = "LOGIN") -> None:
+    tally.login(relay.session, accepted=event.status == "OK")
     if event.status == "OK":
-        relay.logged_in(credentials.user if credentials else "", mechanism)
+        relay.logged_in(user, mechanism)
     else:
         relay.offers.authenticated = relay.session.state == "authenticated"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from mailweir.relay.imap import append, commands, idle, literals, login, starttls, words
+from mailweir.relay.imap import append, commands, identity, idle, literals, login, starttls, words
 from mailweir.relay.imap.base import ImapBase
 from mailweir.relay.imap.opening import Greeting
 from mailweir.relay.imap.table import LIMIT, Slot
@@ -44,6 +44,7 @@ HANDLERS: dict[str, Callable[[ImapBase, CommandLine], None]] = {
     "CAPABILITY": alone,
     "LOGOUT": alone,
     "ENABLE": enable,
+    "ID": identity.identify,
     "IDLE": idle.idle,
     "APPEND": append.append,
     "REPLACE": append.append,
@@ -149,7 +150,7 @@ class ImapRelay(ImapBase):
         self.client.write(slot.instead or raw)
         self.table.settle(slot)
         if slot.name == "LOGOUT" and event.status == "OK":
-            self.hang_up("logout")
+            self.hang_up("client quit")
             return
         if self.unit is not None and self.unit.slot is slot:
             self.unit.completed(event)
@@ -161,10 +162,11 @@ class ImapRelay(ImapBase):
             self.on_retire()
 
     def _untagged(self, event: Untagged) -> None:
+        newest = self.table.newest
         if event.name == "BYE":
             self._heard_bye = True
-            self.close_reason("upstream said BYE")
-        newest = self.table.newest
+            asked = newest is not None and newest.name == "LOGOUT"
+            self.close_reason("client quit" if asked else "upstream said goodbye")
         if event.name == "CAPABILITY" and newest is not None and newest.name in ("LOGIN", "AUTHENTICATE"):
             self.offers.authenticated = True  # a list amid a login is the one that holds behind it
         self.learn(event.raw)
@@ -176,7 +178,9 @@ class ImapRelay(ImapBase):
             return
         newest = self.table.newest
         strange = newest is not None and newest.name not in commands.KNOWN
-        if strange and not self.rules.refuse_unknown and self.upstream_offers("LITERAL+"):
+        # not before the login, whose rules the client would be rid of
+        free = not self.rules.refuse_unknown and self.offers.authenticated
+        if strange and free and self.upstream_offers("LITERAL+"):
             self.client.write(event.raw)
             self.splice()
         else:
@@ -194,12 +198,12 @@ class ImapRelay(ImapBase):
             self.opening.secured()
 
     def on_drained(self, leg: Leg) -> None:
-        if leg == "upstream" and self.unit is not None:
+        if leg == "upstream" and self.unit is not None and not self.over:
             self.unit.drained()
 
     def refuse_session(self, decision: Decision | None, reason: str) -> None:
         self.client.write(words.farewell(decision, self.session.id))
-        self.hang_up(reason or "refused by a plugin")
+        self.hang_up(f"refused by {decision.plugin}" if decision else reason)
 
     def on_client_error(self, error: ProtocolError) -> None:
         if error.fatal:
@@ -227,6 +231,9 @@ class ImapRelay(ImapBase):
         else:
             self.upstream.close()
 
+    def at_stake(self) -> bool:
+        return self.unit is not None
+
     def patience(self) -> tuple[float, Leg]:
         rules = self.rules
         if self.spliced or (self.dialogue is not None and self.dialogue.patient):
@@ -242,11 +249,11 @@ class ImapRelay(ImapBase):
         if self.over:
             self.cut("closing takes too long")
         elif leg == "upstream":
-            self.cut_upstream("upstream was silent for too long")
+            self.cut_upstream("upstream silent")
         elif self.spliced:
-            self.hang_up("idle for too long")
+            self.hang_up("client idle")
         else:
-            self.farewell(words.untagged("BYE", "idle for too long"), "idle for too long")
+            self.farewell(words.untagged("BYE", "idle for too long"), "client idle")
 
     def on_retire(self) -> None:
         """End where no command is under way; IDLE is none."""

@@ -23,7 +23,7 @@ def _switch(relay: ImapBase, tag: bytes) -> None:
     if relay.from_client.rest() or not relay.from_upstream.border:
         error = ProtocolError("octets in clear behind STARTTLS", fatal=True)
         relay.broke_rules("client", error)
-        relay.cut("starttls-injection")
+        relay.cut(error.text)
         return
     relay.say(words.tagged(tag, "OK", "begin TLS negotiation now"))
     relay.client.start_tls()

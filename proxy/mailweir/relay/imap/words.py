@@ -51,7 +51,7 @@ def closes(decision: Decision) -> bool:
 
 
 def _text(decision: Decision, session: str) -> str:
-    text = printable(decision.verdict.text) or "refused by policy"
+    text = printable(decision.verdict.said) or "refused by policy"
     return f"{text} ({session})" if decision.failed else text
 
 

@@ -22,6 +22,7 @@ class Offer(Enum):
 
 
 CAPABILITIES = {
+    "CAPA": Offer.PASS,  # Dovecot lists it
     "TOP": Offer.PASS,
     "USER": Offer.LOGIN,
     "SASL": Offer.MECHANISMS,

@@ -4,7 +4,7 @@ Upstream sees credentials only after the rules of the listener allowed the secre
 connection, and after the plugins were asked. What the client says here goes into no log.
 """
 
-from mailweir import metrics
+from mailweir.relay import tally
 from mailweir.relay.pop3 import words
 from mailweir.relay.pop3.capa import Mechanisms, usable
 from mailweir.relay.pop3.talk import Exchange, Talk
@@ -20,8 +20,7 @@ CANCEL = b"*\r\n"
 def user(talk: Talk, command: Command) -> None:
     """USER name."""
     if talk.plaintext:
-        talk.user = text(command.arguments.strip())
-        talk.send(Exchange(talk, "USER"), command.line)
+        talk.send(User(talk, text(command.arguments.strip())), command.line)
     else:
         talk.answer("USER", words.NEED_TLS)
 
@@ -31,15 +30,10 @@ def password(talk: Talk, command: Command) -> None:
     if not talk.plaintext:
         talk.answer("PASS", words.NEED_TLS)
         return
-    credentials = Credentials("USER", talk.user, text(command.arguments))
-
-    def judged(decision: Decision | None) -> None:
-        if decision is not None and not decision.passes:
-            talk.refuse("PASS", decision, login=True)
-        else:
-            talk.send(Entry(talk, "PASS", credentials), command.line)
-
-    talk.ask(judged, "login", session=talk.session, credentials=credentials)
+    if talk.void or talk.chain.listens("login"):
+        talk.alone(lambda: _judge(talk, command))  # USER must have been answered, to know whose secret it is
+    else:
+        talk.send(Password(talk, "PASS"), command.line)
 
 
 def apop(talk: Talk, command: Command) -> None:
@@ -57,7 +51,9 @@ def auth(talk: Talk, command: Command) -> None:
     """AUTH mechanism [initial response]; alone it asks which mechanisms there are."""
     name, _, initial = command.arguments.strip().partition(b" ")
     mechanism = name.decode("latin-1").upper()
-    if not name:
+    if name and command.arguments[:1].isspace():
+        talk.answer("AUTH", words.SYNTAX)  # to Dovecot it has no argument, and a text follows
+    elif not name:
         talk.send(Mechanisms(talk, "AUTH"), command.line, barrier=True)
     elif not (talk.plaintext if mechanism in READABLE else talk.confidential):
         talk.answer("AUTH", words.NEED_TLS)
@@ -65,6 +61,48 @@ def auth(talk: Talk, command: Command) -> None:
         talk.answer("AUTH", words.MECHANISM)
     else:
         talk.alone(lambda: Dialogue(talk, mechanism).begin(command.line, initial.strip()))
+
+
+def _judge(talk: Talk, command: Command) -> None:
+    """PASS, for plugins."""
+    if talk.void:
+        talk.answer("PASS", words.NO_USER)
+        return
+    credentials = Credentials("USER", talk.user, text(command.arguments))
+
+    def judged(decision: Decision | None) -> None:
+        if decision is not None and not decision.passes:
+            talk.refuse("PASS", decision, login=True)
+        else:
+            talk.send(Password(talk, "PASS"), command.line)
+
+    talk.ask(judged, "login", session=talk.session, credentials=credentials)
+
+
+class User(Exchange):
+    """USER; if upstream refuses the name, the one before it stands."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, talk: Talk, name: str) -> None:
+        super().__init__(talk, "USER")
+        self.name = name
+
+    def replied(self, reply: Reply) -> None:
+        if reply.ok:
+            self.talk.user = self.name
+            self.talk.void = False
+        super().replied(reply)
+
+
+class Password(Exchange):
+    """PASS, of whom USER named and upstream accepted by then."""
+
+    __slots__ = ()
+
+    def replied(self, reply: Reply) -> None:
+        entered(self.talk, self.talk.user, "USER", reply)
+        super().replied(reply)
 
 
 class Entry(Exchange):
@@ -77,7 +115,7 @@ class Entry(Exchange):
         self.credentials = credentials
 
     def replied(self, reply: Reply) -> None:
-        entered(self.talk, self.credentials, reply)
+        entered(self.talk, self.credentials.user, self.credentials.mechanism, reply)
         super().replied(reply)
 
 
@@ -88,13 +126,12 @@ class Dialogue(Exchange):
     of upstream's answer to that.
     """
 
-    __slots__ = ("_credentials", "_decision", "_refusal", "_responses")
+    __slots__ = ("_decision", "_refusal", "_responses")
     prompts = True
 
     def __init__(self, talk: Talk, mechanism: str) -> None:
         super().__init__(talk, "AUTH")
         self._responses = Responses(mechanism)
-        self._credentials = Credentials(mechanism, "", "")
         self._refusal = b""
         self._decision: Decision | None = None
 
@@ -131,7 +168,7 @@ class Dialogue(Exchange):
             talk.release("reply")
         else:
             talk.from_client.response(False)  # upstream may have lost patience with the client
-            entered(talk, self._credentials, reply)
+            entered(talk, self._responses.user, self._responses.mechanism, reply)
             if reply.ok and self._responses.mechanism in LAYERED:
                 talk.ledger.say(reply.line)
                 talk.ledger.abandon()
@@ -155,6 +192,8 @@ class Dialogue(Exchange):
             return
 
         def judged(decision: Decision | None) -> None:
+            if talk.ledger.head is not self:
+                return  # upstream gave up meanwhile: the response would be a command
             if decision is not None and not decision.passes:
                 self._decision = decision
                 self.cancel(words.refusal(decision, talk.session.id, login=True))
@@ -183,14 +222,11 @@ class Dialogue(Exchange):
         What nobody can read passes, unless a plugin wants to see each login.
         """
         try:
-            credentials = self._responses.take(response)
+            return self._responses.take(response)
         except ValueError:
             if self.talk.chain.listens("login"):
                 raise
             return None
-        if credentials is not None:
-            self._credentials = credentials
-        return credentials
 
     def _cancelled(self, reply: Reply) -> None:
         talk = self.talk
@@ -198,18 +234,17 @@ class Dialogue(Exchange):
             raise ProtocolError("a cancelled AUTH went on", fatal=True)
         talk.ledger.say(self._refusal)
         if self._decision is not None and isinstance(self._decision.verdict, Close):
-            talk.end("closed by a plugin")
+            talk.end(f"closed by {self._decision.plugin}")
         else:
             talk.settle()
 
 
-def entered(talk: Talk, credentials: Credentials, reply: Reply) -> None:
+def entered(talk: Talk, user: str, mechanism: str, reply: Reply) -> None:
     """Upstream's answer to a login."""
     session = talk.session
-    result = "accepted" if reply.ok else "rejected"
-    metrics.LOGINS.cell(session.listener, session.protocol, result).add()
+    tally.login(session, accepted=reply.ok)
     if reply.ok:
-        session.login = credentials.user
-        session.mechanism = credentials.mechanism
+        session.login = user
+        session.mechanism = mechanism
         session.state = "transaction"
         talk.chain.tell("logged_in", session=session)

@@ -59,7 +59,7 @@ class Pop3Relay(Talk):
     def on_secured(self, leg: Leg) -> None:
         head = self.ledger.head
         if leg == "client":
-            self.user = ""  # what was said before it is void (RFC 2595 4)
+            self.user, self.void = "", True
         elif isinstance(head, UpstreamStls):
             head.secured()
 
@@ -102,9 +102,8 @@ class Pop3Relay(Talk):
         self.end(reason)
 
     def refuse_session(self, decision: Decision | None, reason: str) -> None:
-        refused = decision is not None
         self.client.write(words.refusal(decision, self.session.id) if decision else words.UNREACHABLE)
-        self.end("refused by a plugin" if refused else reason)
+        self.end(f"refused by {decision.plugin}" if decision else reason)
 
     def patience(self) -> tuple[float, Leg]:
         head = self.ledger.head
@@ -186,7 +185,7 @@ class Goodbye(Exchange):
 
     def replied(self, reply: Reply) -> None:
         self.talk.ledger.say(reply.line)
-        self.talk.end("quit")
+        self.talk.end("client quit")
 
 
 def goodbye(talk: Talk, command: Command) -> None:

@@ -13,6 +13,7 @@ price: a TOP costs a RETR there, and a server that marks what was retrieved will
 """
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 
 import stringzilla as sz
@@ -179,7 +180,8 @@ class Judged(Exchange):
         message = self._carrier.message
         body = message.body() if self._lines is None else _first_lines(message.body(), self._lines)
         text = chain([message.headers.original], body)
-        self._pump = Pump(talk.client, _gathered(self._reply, text), self._finished)
+        rest = partial(talk.take_turns, "client")
+        self._pump = Pump(talk.client, _gathered(self._reply, text), self._finished, rest)
         self._pump.run()
 
     def _refuse(self, decision: Decision) -> None:
@@ -192,7 +194,7 @@ class Judged(Exchange):
         self._raw = []
         self._take = self._swallow
         if isinstance(decision.verdict, Close):
-            talk.end("closed by a plugin")
+            talk.end(f"closed by {decision.plugin}")
         elif self._ended:
             talk.settle()
 

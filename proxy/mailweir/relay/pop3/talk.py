@@ -38,9 +38,10 @@ class Talk(Conversation):
     ) -> None:
         super().__init__(session, chain, rules, clock, client, dial, log, CommandReader(), ReplyReader())
         self.ledger: Ledger[Exchange] = Ledger(client.write)
-        self.user = ""  # what USER said
+        self.user = ""  # what USER said, and upstream accepted
+        self.void = False  # upstream has that from before STLS, and it is void (RFC 2595 4)
         self.pipelining = False  # until upstream has said otherwise (RFC 2449 6.6)
-        self._turn: Callable[[], None] | None = None
+        self._next: Callable[[], None] | None = None
 
     @property
     def over(self) -> bool:
@@ -50,15 +51,12 @@ class Talk(Conversation):
     @property
     def plaintext(self) -> bool:
         """A secret may be on the client's connection as it is."""
-        rules = self.rules
-        return self.confidential and (
-            self.session.client_tls is not None or rules.allow_plaintext or self.session.trusted
-        )
+        return self.rules.plaintext(self.session)
 
     @property
     def confidential(self) -> bool:
         """A login, and all that follows it, may be on the client's connection as it is."""
-        return self.session.client_tls is not None or not self.rules.require_tls
+        return self.rules.secure(self.session)
 
     @property
     def starttls(self) -> bool:
@@ -92,7 +90,7 @@ class Talk(Conversation):
         """Answer with a plugin's verdict."""
         octets = words.refusal(decision, self.session.id, login=login)
         if isinstance(decision.verdict, Close):
-            self.last_word(octets, "closed by a plugin")
+            self.last_word(octets, f"closed by {decision.plugin}")
         else:
             self.answer(verb, octets)
 
@@ -110,7 +108,7 @@ class Talk(Conversation):
         if self.over:
             return
         if len(self.ledger):
-            self._turn = then
+            self._next = then
             self.hold("turn")
         else:
             then()
@@ -121,7 +119,7 @@ class Talk(Conversation):
         if len(self.ledger):
             return
         self.release("reply")
-        turn, self._turn = self._turn, None
+        turn, self._next = self._next, None
         if turn is not None:
             turn()  # may hold again, for the reply to what it sends
             self.release("turn")

@@ -1,7 +1,7 @@
 """What we say ourselves, in the words of RFC 1939, 2449 8 and 3206."""
 
 from mailweir.session import Outcome
-from mailweir.verdict import Close, Decision, Defer, Discard, Quarantine, printable
+from mailweir.verdict import Close, Decision, Defer, Quarantine, printable
 
 BEGIN_TLS = b"+OK begin TLS\r\n"
 TOP = b"+OK\r\n"
@@ -11,6 +11,7 @@ SHUTDOWN = b"-ERR [SYS/TEMP] shutting down, try again later\r\n"
 LOCAL = b"-ERR [SYS/TEMP] local error, try again later\r\n"
 UNKNOWN = b"-ERR unknown command\r\n"
 SYNTAX = b"-ERR syntax error in arguments\r\n"
+NO_USER = b"-ERR say USER first\r\n"
 NO_STLS = b"-ERR TLS is not available here\r\n"
 NEED_TLS = b"-ERR [AUTH] no logins without TLS, say STLS first\r\n"
 MECHANISM = b"-ERR [AUTH] mechanism not available\r\n"
@@ -25,13 +26,11 @@ def error(text: str) -> bytes:
 def refusal(decision: Decision, session_id: str, *, login: bool = False) -> bytes:
     """A plugin's verdict. `Discard` means nothing to those who read mail, and is a refusal like others.
 
-    The text of `Discard` and of `Quarantine` is a reason for our log. The session id is for the keeper,
-    who will be asked what a plugin's failure was about.
+    The session id is for the keeper, who will be asked what a plugin's failure was about.
     """
     verdict = decision.verdict
     temporary = isinstance(verdict, (Defer, Quarantine))
-    text = "" if isinstance(verdict, (Discard, Quarantine)) else printable(verdict.text)
-    text = text or ("try again later" if temporary else "refused")
+    text = printable(verdict.said) or ("try again later" if temporary else "refused")
     if decision.failed:
         text += f" ({session_id})"
     code = "[SYS/TEMP] " if temporary else "[AUTH] " if login else ""

@@ -5,12 +5,12 @@ is cancelled upstream by `*`, and upstream's reply to that is ours to swallow. A
 that follows in a layer of its own turns the session into raw octets.
 """
 
-import base64
-import binascii
+from functools import partial
 
-from mailweir import metrics
-from mailweir.relay.sasl import LAYERED, READABLE, Responses, text
+from mailweir.relay import tally
+from mailweir.relay.sasl import LAYERED, Responses
 from mailweir.relay.smtp import words
+from mailweir.relay.smtp.envelope import after_reset
 from mailweir.relay.smtp.talk import Awaited, Talk
 from mailweir.relay.smtp.words import Answer
 from mailweir.session import Credentials
@@ -31,21 +31,21 @@ def auth(talk: Talk, command: Command) -> None:
         withheld = talk.offer.plaintext_withheld(name)
         talk.refuse(words.LOGIN_FIRST_ENCRYPT if withheld else words.NO_MECHANISM)
     else:
-        Dialogue(talk, name).begin(command.raw, initial.strip())
+        after_reset(talk, partial(Dialogue(talk, name).begin, command.raw, initial.strip()))
 
 
 class Dialogue:
     """One AUTH, to its final reply."""
 
-    __slots__ = ("_mechanism", "_refusal", "_responses", "_slot", "_talk", "_user")
+    __slots__ = ("_mechanism", "_over", "_refusal", "_responses", "_slot", "_talk")
 
     def __init__(self, talk: Talk, mechanism: str) -> None:
         self._talk = talk
         self._mechanism = mechanism
         self._responses = Responses(mechanism)
-        self._user = ""
         self._refusal: tuple[bytes, Decision | None] | None = None
         self._slot = Awaited("AUTH", self._replied)
+        self._over = False
 
     def begin(self, raw: bytes, initial: bytes) -> None:
         """The command itself, and with it maybe the first response."""
@@ -79,16 +79,16 @@ class Dialogue:
                 self._send(raw)
             return
         if found is None:
-            self._user = self._user or named(self._mechanism, response)
             self._send(raw)
         else:
-            self._user = found.user
             self._ask(found, raw)
 
     def _ask(self, found: Credentials, raw: bytes) -> None:
         talk = self._talk
 
         def asked(decision: Decision | None) -> None:
+            if self._over:
+                return  # upstream did not wait for the plugin: what it hears now would be a command
             if decision is None or decision.passes:
                 self._send(raw)
             else:
@@ -146,11 +146,12 @@ class Dialogue:
 
     def _decided(self, reply: Reply) -> None:
         talk, session = self._talk, self._talk.session
+        self._over = True
         session.state = "command"
-        self._count("accepted" if reply.positive else "rejected")
+        tally.login(session, accepted=reply.positive)
         if reply.positive:
             session.mechanism = self._mechanism
-            session.login = self._user
+            session.login = self._responses.user
             talk.chain.tell("logged_in", session=session)
         if reply.positive and self._mechanism in LAYERED:
             talk.ledger.say(reply.raw)
@@ -159,23 +160,3 @@ class Dialogue:
             talk.splice()
         else:
             talk.settle(reply.raw)
-
-    def _count(self, result: str) -> None:
-        session = self._talk.session
-        metrics.LOGINS.cell(session.listener, session.protocol, result).add()
-
-
-def named(mechanism: str, response: bytes) -> str:
-    """Who logs in, where only that can be read: CRAM-MD5 (RFC 2195), the first message of SCRAM (RFC 5802)."""
-    if mechanism in READABLE:
-        return ""
-    try:
-        said = text(base64.b64decode(response, validate=True))
-    except binascii.Error:
-        return ""
-    if mechanism == "CRAM-MD5":
-        return said.rpartition(" ")[0]
-    if mechanism.startswith("SCRAM-"):
-        name = next((part[2:] for part in said.split(",") if part.startswith("n=")), "")
-        return name.replace("=2C", ",").replace("=3D", "=")
-    return ""

@@ -17,6 +17,8 @@ from mailweir.relay.smtp.words import Answer
 from mailweir.verdict import Decision
 from mailweir.wire.smtp import Bdat, Chunk, Command, Reply
 
+EARLY = "a chunk was accepted before it was complete"
+
 
 def bdat(talk: Talk, command: Command) -> None:
     assert isinstance(command, Bdat)
@@ -43,9 +45,10 @@ def _pass(talk: Talk, mail: Mail, command: Bdat) -> None:
     assert talk.upstream is not None
     mail.chunked = True
     passing = Passing(talk, mail, command.last)
-    talk.upstream.write(command.raw)
-    talk.ledger.expect(passing.slot)
-    _begin(talk, passing)
+    if talk.expect(passing.slot):
+        talk.upstream.write(command.raw)
+        _begin(talk, passing)
+        talk.release("turn")
 
 
 def _take_in(talk: Talk, command: Bdat) -> None:
@@ -122,6 +125,8 @@ class Passing:
             self._complete()
         elif talk.mail is mail:
             conclude(talk, talk.words(self._refusal), last=self._last)
+        else:  # MAIL was refused meanwhile
+            talk.refuse(self._refusal)
 
     def _complete(self) -> None:
         talk = self._talk
@@ -129,6 +134,8 @@ class Passing:
             talk.ending = self._ending
             talk.session.state = "end"
             talk.hold("turn")
+            if len(talk.ledger) == 1 and talk.from_upstream.pending:
+                talk.cut_upstream(EARLY)
         elif talk.ledger and not talk.pipelines:
             talk.hold("turn")
         elif len(talk.ledger) >= LIMIT:
@@ -140,7 +147,7 @@ class Passing:
         """An answer may come before the chunk is complete; that never is an acceptance of the message."""
         if self._last:
             if reply.positive and self._talk.taker is self:
-                self._talk.cut_upstream("a chunk was accepted before it was complete")
+                self._talk.cut_upstream(EARLY)
                 return
             self._ending.replied(reply)
             return

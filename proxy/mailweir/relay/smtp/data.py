@@ -51,8 +51,14 @@ def no_recipients(talk: Talk, mail: Mail) -> None:
 
 def _answered(talk: Talk, mail: Mail, reply: Reply) -> None:
     """354 alone makes the client's next octets a text."""
-    if not 300 <= reply.code < 400:
+    if reply.positive:
+        talk.cut_upstream("DATA was answered as if all were done")  # the 354 may be yet to come
+        return
+    if reply.code >= 400:
         mail.turned_down = reply.raw
+    elif talk.mail is not mail:
+        talk.cut_upstream("354 without a transaction")
+        return
     elif talk.dialect.each and not mail.transaction.envelope.accepted:
         talk.cut_upstream("354 without recipients")  # there would be no telling how many replies come
         return
@@ -88,7 +94,11 @@ def discarded(mail: Mail) -> Decision | None:
 
 
 def objection(talk: Talk, mail: Mail, octets: bytes, *, end: bool) -> Answer | None:
-    """Why these octets may not go on; `end`: no more follow. Only BODY=BINARYMIME may do without lines."""
+    """Why these octets may not go on. Only BODY=BINARYMIME may do without lines.
+
+    `end`: a CR at their end stands alone. So it does if no more follow, and in any piece of a text, since
+    one that an LF might follow is held back until that is here.
+    """
     limit = talk.rules.message_size
     if limit and mail.transaction.size > limit:
         return words.TOO_BIG
@@ -113,7 +123,7 @@ class Passing:
         if self._refusal is None:
             mail.transaction.size += len(event.octets) - stuffing(event.octets, at_line_start=self._first)
             self._first = False
-            self._refusal = objection(talk, mail, event.octets, end=event.end)
+            self._refusal = objection(talk, mail, event.octets, end=True)
             if self._refusal is not None:
                 talk.orphan(self._refusal.text)
             else:
@@ -153,7 +163,7 @@ class Judging:
         octets = unstuff(event.octets, at_line_start=first)
         mail.transaction.size += len(octets)
         if not self._refusal:
-            refusal = objection(talk, mail, event.octets, end=event.end)
+            refusal = objection(talk, mail, event.octets, end=True)
             if refusal is not None:
                 self._refuse(talk.words(refusal), None)
             elif self._sending is not None and self._sending.streams:

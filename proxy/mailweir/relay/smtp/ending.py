@@ -90,8 +90,8 @@ def expect_end(talk: Talk, mail: Mail) -> None:
     ending = Ending(talk, mail)
     talk.ending = ending
     talk.session.state = "end"
-    talk.ledger.expect(Awaited(VERB, ending.replied))
     talk.hold("turn")
+    talk.expect(Awaited(VERB, ending.replied))
 
 
 def conclude(talk: Talk, octets: bytes, decision: Decision | None = None, *, last: bool = True) -> None:

@@ -66,13 +66,20 @@ def after_reset(talk: Talk, then: Callable[[], None]) -> None:
         return
     assert talk.upstream is not None
     talk.owes_reset = False
-    talk.forward(b"RSET\r\n", Awaited("RSET", talk.passed, hidden=True), barrier=True)
+    talk.forward(b"RSET\r\n", Awaited("RSET", partial(_paid, talk), hidden=True), barrier=True)
     talk.when_quiet(then)
+
+
+def _paid(talk: Talk, reply: Reply) -> None:
+    if reply.positive:
+        talk.settle(b"")
+    else:  # it may keep the recipients of the last message for the next one
+        talk.cut_upstream("upstream refused RSET")
 
 
 def _mail(talk: Talk, command: Command) -> None:
     sender = path(command.arguments, b"FROM:")
-    refusal = _objection(talk, sender) if sender is not None else _unreadable(talk)
+    refusal = _objection(talk, sender) if sender is not None else _unreadable(talk, command)
     if refusal is not None:
         talk.refuse(refusal)
         return
@@ -105,9 +112,11 @@ def _begun(talk: Talk, begun: Mail, reply: Reply) -> None:
             talk.mail = None
             talk.session.state = "command"
         _refused(talk, begun, reply.raw)
-    elif talk.mail is not begun and talk.mail is not None and talk.session.transaction is begun.transaction:
+    elif talk.mail is not begun and talk.session.transaction is begun.transaction:
         talk.forget_mail()
         talk.mail = begun
+        talk.session.transaction = begun.transaction
+        talk.session.state = "mail"
     talk.settle(reply.raw)
 
 
@@ -141,9 +150,13 @@ def _withheld(talk: Talk, keyword: str) -> bool:
     return keyword not in talk.offer.keywords
 
 
-def _unreadable(talk: Talk) -> Answer | None:
-    """Arguments we can't read are upstream's to refuse, unless plugins would have had to judge them."""
-    return words.BAD_ARGUMENTS if talk.chain.filtered else None
+def _unreadable(talk: Talk, command: Command) -> Answer | None:
+    """Arguments we can't read are upstream's to refuse, unless plugins would have had to judge them, or a
+    parameter that was not offered may hide in them: servers take a tab for a blank.
+    """
+    said = command.arguments.upper()
+    hidden = any(key.encode() in said for key, keyword in PARAMETERS.items() if _withheld(talk, keyword))
+    return words.BAD_ARGUMENTS if hidden or talk.chain.filtered else None
 
 
 def rcpt(talk: Talk, command: Command) -> None:
@@ -157,7 +170,7 @@ def _rcpt(talk: Talk, command: Command) -> None:
         return
     read = path(command.arguments, b"TO:")
     if read is None:
-        refusal = _unreadable(talk)
+        refusal = _unreadable(talk, command)
     else:
         refusal = _parameters(talk, parameters(read.parameters)) if read.parameters else None
     if refusal is not None:
@@ -173,7 +186,7 @@ def _rcpt(talk: Talk, command: Command) -> None:
             current.up += 1
             talk.forward(command.raw, Awaited("RCPT", partial(_answered, talk, current, recipient)))
         elif isinstance(decision.verdict, Discard):
-            current.dropped.append(recipient)
+            current.dropped.add(recipient)
             recipient.accepted = True
             talk.stopped(decision, "rcpt_to")
         else:
@@ -193,11 +206,27 @@ def _answered(talk: Talk, current: Mail, recipient: Recipient, reply: Reply) -> 
 
 
 def rset(talk: Talk, command: Command) -> None:
-    """RSET: the transaction ends here as it does upstream."""
+    """RSET: the transaction ends here as it does upstream. What follows in the group relies on that, but
+    where there are arguments, which RFC 5321 4.1.1.5 doesn't know, only upstream's answer tells.
+    """
+    plain = not command.arguments
+    if plain:
+        _reset(talk)
+    talk.forward(command.raw, Awaited("RSET", partial(_reset_answered, talk, plain)), barrier=not plain)
+
+
+def _reset(talk: Talk) -> None:
     talk.forget_mail()
     talk.owes_reset = False
     talk.session.state = "command"
-    talk.forward(command.raw, Awaited("RSET", talk.passed))
+
+
+def _reset_answered(talk: Talk, plain: bool, reply: Reply) -> None:
+    if reply.positive and not plain:
+        _reset(talk)
+    elif plain and not reply.positive and talk.mail is None:
+        talk.owes_reset = True  # the transaction that we have forgotten may still stand there
+    talk.settle(reply.raw)
 
 
 def no_transaction(talk: Talk, command: Command) -> None:

@@ -54,7 +54,7 @@ class Mail:
         self.chunked = False
         self.binary = parameters(transaction.envelope.parameters).get("BODY", "").upper() == "BINARYMIME"
         self.discard: Decision | None = None
-        self.dropped: list[Recipient] = []
+        self.dropped: set[Recipient] = set()
         self.last_refusal = b""
         self.turned_down = b""
         self.decision: Decision | None = None
@@ -68,7 +68,11 @@ class Mail:
         self.decision = decision
         recipients = self.transaction.envelope.recipients
         if len(recipients) > REMEMBERED:
-            recipients.remove(recipient)
+            # from the end: it is among the last ones, and those before may be many
+            places = range(len(recipients) - 1, -1, -1)
+            at = next((at for at in places if recipients[at] is recipient), None)
+            if at is not None:
+                del recipients[at]
 
     def outcome(self) -> tuple[Outcome, bytes, Decision | None]:
         """What becomes of it if it ends now, without a text having been accepted."""

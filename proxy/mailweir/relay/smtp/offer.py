@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 
 from mailweir.chain.chain import Chain
 from mailweir.relay import sasl
@@ -113,7 +114,7 @@ def facts(session: Session, chain: Chain, rules: Rules) -> Facts:
     clear = session.client_tls is None
     return Facts(
         starttls=clear and rules.starttls,
-        plaintext=not clear or session.trusted or rules.allow_plaintext,
+        plaintext=rules.plaintext(session),
         looked_at=way(chain) is not Way.PASS,
         asked=chain.listens("login"),
         message_size=rules.message_size,
@@ -152,8 +153,12 @@ def upstream_keywords(raw: bytes) -> dict[str, str]:
     return words
 
 
+@lru_cache(32)
 def advertise(raw: bytes, facts: Facts) -> tuple[bytes, Offer]:
-    """The reply that the client gets for upstream's `raw`, and what it offers."""
+    """The reply that the client gets for upstream's `raw`, and what it offers.
+
+    Most upstreams announce the same to everybody, so this is remembered.
+    """
     lines = raw.split(b"\r\n")[:-1]
     first, rest = lines[0][4:], lines[1:]
     theirs = upstream_keywords(raw)

@@ -29,9 +29,12 @@ class Opening:
 
     def _greeted(self, reply: Reply) -> None:
         talk = self._talk
-        if talk.rules.upstream_tls != "starttls" or not reply.positive:
+        if talk.rules.upstream_tls != "starttls":
             talk.settle(reply.raw)
             self._done()
+            return
+        if not reply.positive:  # nothing of the client's may go up in clear, not even behind a 554
+            talk.part(reply.raw, "upstream refused the session")
             return
         self._greeting = reply.raw
         hello = f"{talk.dialect.hellos[0]} {talk.rules.hostname}\r\n".encode()
@@ -39,7 +42,7 @@ class Opening:
 
     def _announced(self, reply: Reply) -> None:
         if not reply.positive or "STARTTLS" not in upstream_keywords(reply.raw):
-            self._refuse("upstream does not offer STARTTLS")
+            self._refuse("upstream offers no TLS")
         else:
             self._next(b"STARTTLS\r\n", self._agreed)
 
@@ -66,8 +69,8 @@ class Opening:
         talk = self._talk
         talk.ledger.settle()
         assert talk.upstream is not None
-        talk.upstream.write(octets)
-        talk.ledger.expect(Awaited("opening", then, hidden=True))
+        if talk.expect(Awaited("opening", then, hidden=True)):
+            talk.upstream.write(octets)
 
     def _done(self) -> None:
         talk = self._talk

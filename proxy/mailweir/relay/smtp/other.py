@@ -9,7 +9,7 @@ from functools import partial
 
 from mailweir.relay.smtp import words
 from mailweir.relay.smtp.offer import STRIPPED_VERBS
-from mailweir.relay.smtp.talk import Awaited, Talk
+from mailweir.relay.smtp.talk import VERBS, Awaited, Talk
 from mailweir.session import Command as Asked
 from mailweir.verdict import Decision
 from mailweir.wire.smtp import Command, Reply
@@ -50,7 +50,8 @@ def _ask(talk: Talk, command: Command, then: Callable[[bytes], None]) -> None:
         elif asked.arguments == command.arguments:
             then(command.raw)
         elif any(octet in asked.arguments for octet in b"\r\n\0"):
-            talk.log.error("a plugin put CR, LF or NUL into a command", command=command.verb)
+            verb = command.verb if command.verb in VERBS else "unknown"  # it might be a password
+            talk.log.error("a plugin put CR, LF or NUL into a command", command=verb)
             talk.refuse(words.LOCAL_ERROR)
         else:
             spelled = command.raw[: len(command.verb)]

@@ -42,6 +42,9 @@ HANDLERS: dict[str, Handler] = {
     "ETRN": other.plain,
 }
 
+FINAL = HANDLERS.keys() - {"DATA", "AUTH"} | {"greeting", "opening", END}
+"""What no 3yz can answer (RFC 5321 4.2.1): after one, replies and commands are out of step."""
+
 BEFORE_TLS = {"NOOP", "EHLO", "HELO", "LHLO", "STARTTLS", "QUIT", "RSET"}
 """What a session that must use TLS may say in clear (RFC 3207 4)."""
 
@@ -81,6 +84,8 @@ class SmtpRelay(Talk):
             self._dismissed(reply)
         elif slot is None:
             self.cut_upstream("a reply that nobody asked for")
+        elif 300 <= reply.code < 400 and slot.verb in FINAL:
+            self.cut_upstream(f"{reply.code} in answer to {slot.verb}")
         else:
             slot.then(reply)
 
@@ -106,7 +111,7 @@ class SmtpRelay(Talk):
         if slot is not None and slot.verb == END:
             slot.then(reply)
             octets = b"" if self.ending is None else self.ending.lost()
-        self.part(octets, "upstream closed with 421")
+        self.part(octets, "upstream said goodbye")
 
     # What the base asks of a protocol.
 
@@ -167,11 +172,14 @@ class SmtpRelay(Talk):
         elif self.pump is not None:
             self.pump.run()
 
+    def at_stake(self) -> bool:
+        return self.session.state in ("text", "sending")
+
     def patience(self) -> tuple[float, Leg]:
         if self.closing:
             return LEAVING, "client"
         if not self._greeted:
-            return GREETING, "upstream"
+            return min(GREETING, self.rules.upstream_reply or GREETING), "upstream"
         if (self.ledger and self.taker is None) or self.pump is not None:
             return self.rules.upstream_reply, "upstream"
         return self.rules.client_idle or IDLE, "client"
@@ -180,7 +188,7 @@ class SmtpRelay(Talk):
         if self.closing:
             self.cut("gone silent")
         elif leg == "upstream":
-            self.cut_upstream("upstream gone silent")
+            self.cut_upstream("upstream silent")
         else:
             self.goodbye(words.IDLE, "client idle")
 

@@ -59,8 +59,9 @@ class Sending:
             self._run(self._stuffed(self._mail.transaction.message.pieces()))
             return
         talk.ledger.settle()
-        odd = 300 <= reply.code < 400
-        refused(talk.words(words.LOCAL_ERROR) if odd or reply.positive else reply.raw)
+        if reply.code < 400:  # who knows what it takes the next octets for
+            talk.orphan("DATA was answered neither with 354 nor with a refusal")
+        refused(talk.words(words.LOCAL_ERROR) if reply.code < 400 else reply.raw)
         talk.quiet()
 
     def _stuffed(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -72,7 +73,9 @@ class Sending:
 
     def _run(self, pieces: Iterator[bytes]) -> None:
         assert self._talk.upstream is not None
-        self._talk.pump = Pump(self._talk.upstream, pieces, self._sent)
+        self._talk.pump = Pump(
+            self._talk.upstream, pieces, self._sent, partial(self._talk.take_turns, "upstream")
+        )
         self._talk.pump.run()
 
     def _sent(self) -> None:

@@ -47,7 +47,9 @@ class Awaited(Slot):
     __slots__ = ("then",)
 
     def __init__(self, verb: str, then: Callable[[Reply], None], *, hidden: bool = False) -> None:
-        super().__init__(verb, hidden=hidden)
+        self.verb = verb
+        self.hidden = hidden
+        self.local = None
         self.then = then
 
 
@@ -91,32 +93,39 @@ class Talk(Conversation):
     def ask(
         self, then: Callable[[Decision | None], None], hook: str, *, leg: Leg = "client", **facts: Any
     ) -> None:
-        """As the base's; not answered any more once the session is closing, and its time is accounted."""
-        if not self.chain.listens(hook):
-            then(None)
-            return
-        begun = self.clock.seconds()
+        """As the base's; not answered any more once the session is closing."""
 
         def answered(decision: Decision | None) -> None:
-            if self.closing:
-                return
-            if self.session.transaction is not None:
-                self.session.transaction.asked += self.clock.seconds() - begun
-            then(decision)
+            if not self.closing:
+                then(decision)
 
-        super().ask(answered, hook, leg=leg, **facts)
+        if self.chain.listens(hook):
+            super().ask(answered, hook, leg=leg, **facts)
+        else:
+            then(None)
 
     # Slots and turns.
 
     def forward(self, octets: bytes, slot: Awaited, *, barrier: bool = False) -> None:
         """Send a command up; a barrier is one whose answer decides what the client's next octets mean."""
+        if self.closing or not self.expect(slot):
+            return
         assert self.upstream is not None
         self.upstream.write(octets)
-        self.ledger.expect(slot)
         if barrier or not self.pipelines:
             self.hold("turn")
         elif len(self.ledger) >= LIMIT:
             self.hold("slots")
+
+    def expect(self, slot: Awaited) -> bool:
+        """Upstream will answer this one. False, and the session ends, if it has said something already:
+        octets that were here before the command went up can't be the answer to it.
+        """
+        early = not self.ledger and self.from_upstream.pending > 0
+        self.ledger.expect(slot)
+        if early:
+            self.cut_upstream("a reply that nobody asked for")
+        return not early
 
     def passed(self, reply: Reply) -> None:
         """The usual `then`: the reply goes to the client as it came."""
@@ -128,7 +137,7 @@ class Talk(Conversation):
         self.ledger.settle()
         if not self.ledger:
             self.quiet()
-        if len(self.ledger) < LIMIT // 2:
+        if "slots" in self._client.holds and len(self.ledger) < LIMIT // 2:
             self.release("slots")
 
     def when_quiet(self, then: Callable[[], None]) -> None:
@@ -150,8 +159,10 @@ class Talk(Conversation):
 
     def at_border(self) -> None:
         """End a session that shall retire, if it stands between two messages."""
+        if not self.retiring:
+            return
         between = self.mail is None and self.taker is None and not self.ledger and self._waiting is None
-        if self.retiring and between and self._greeted and self.session.state != "tls":
+        if between and self._greeted and self.session.state != "tls":
             self.goodbye(words.CLOSING, "shutting down")
 
     # Answers of ours.
@@ -165,6 +176,8 @@ class Talk(Conversation):
         self.ledger.answer(Awaited("", self.passed), octets)
         if self.client.full:
             self.hold("full")
+        if len(self.ledger) >= LIMIT:
+            self.hold("slots")
 
     def refuse(self, refusal: Answer) -> None:
         self.answer(self.words(refusal))

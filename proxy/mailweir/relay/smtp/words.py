@@ -49,7 +49,7 @@ _OTHER = {5: Answer(550, "5.7.1", "refused by policy"), 4: Answer(451, "4.7.1", 
 
 def reply(refusal: Answer, session: str, *, enhanced: bool) -> bytes:
     """The reply line, at most 512 octets (RFC 5321 4.5.3.1.5)."""
-    status = f"{refusal.status} " if enhanced and refusal.status else ""
+    status = f"{printable(refusal.status, 12)} " if enhanced and refusal.status else ""
     mark = f" ({session})" if refusal.code >= 400 else ""
     return f"{refusal.code} {status}{printable(refusal.text)}{mark}\r\n".encode("ascii", "replace")
 
@@ -65,7 +65,7 @@ def refusal(decision: Decision, hook: str = "") -> Answer:
         usual = (_LOGIN if hook == "login" else _OTHER)[5 if isinstance(verdict, Reject) else 4]
         if decision.failed:
             usual = Answer(usual.code, f"{usual.code // 100}.3.0", "local error")
-    return Answer(verdict.code or usual.code, verdict.status or usual.status, verdict.text or usual.text)
+    return Answer(verdict.code or usual.code, verdict.status or usual.status, verdict.said or usual.text)
 
 
 def greeting(decision: Decision | None, host: str, session: str) -> bytes:
