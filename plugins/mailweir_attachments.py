@@ -8,7 +8,7 @@ r"""Refuses messages that carry what nobody should open.
         ambiguous: reject                   # reject | pass: MIME that mail programs read differently
         text: "attachment {name} is not allowed"
 
-Asked wherever a whole message is met: sent, delivered, appended and fetched. Parts are found at any depth,
+Asked wherever a whole message is met: sent, delivered, appended, and fetched by POP3. Parts are found at any depth,
 in multiparts and in messages within messages; all readings of a file name are judged (`mailweir.parts`),
 each as the recipient's system would take it: without the blanks and dots that Windows drops at its end,
 without invisible characters, up to a NUL or a path's separator. A name that turns its own direction

@@ -4,7 +4,9 @@ import json
 import logging
 import os
 import re
+import select
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -47,7 +49,7 @@ class Lines:
         self.writer.later = later
         self.writer._write = self._write  # type: ignore[method-assign]
 
-    def _write(self, data: memoryview) -> int:
+    def _write(self, data: memoryview, end: float) -> int:
         self.said += data
         return len(data)
 
@@ -322,14 +324,40 @@ class TestBrokenOutput:
 
     def test_a_torn_line_does_not_tear_the_next(self, monkeypatch: pytest.MonkeyPatch) -> None:
         lines = Lines("logfmt")
-        answers: list[Callable[[memoryview], int]] = [lambda data: 3, _full_disk]
+        answers: list[Callable[[memoryview], int]] = [lambda data: 3, _full_disk, _full_disk]
         with monkeypatch.context() as patched:
-            patched.setattr(lines.writer, "_write", lambda data: answers.pop(0)(data))
+            patched.setattr(lines.writer, "_write", lambda data, end: answers.pop(0)(data))
             lines.writer.line("info", "one", {})
-        lines.writer.line("info", "two", {})
-        assert lines.said.startswith(b"\ntime=") and lines.said.count(b"\n") == 2
+            lines.writer.line("info", "two", {})
         lines.writer.line("info", "three", {})
-        assert lines.said.count(b"\n") == 3 and lines.writer.lost == 1
+        torn, told, three = lines.said.splitlines()
+        assert torn == b"" and told.endswith(b'level=warning event="log lines lost" lines=2')
+        assert three.endswith(b"event=three")
+        lines.writer.line("info", "four", {})
+        assert lines.said.count(b"\n") == 4 and lines.writer.lost == 2
+
+    @pytest.mark.parametrize("blocking", [True, False])
+    def test_a_reader_that_takes_nothing_holds_nobody_up(
+        self, blocking: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(log, "PATIENCE", 0.2)
+        reading, writing = os.pipe()
+        os.set_blocking(writing, blocking)
+        writer = log.Writer()
+        writer.descriptor = writing
+        began = time.monotonic()
+        for _ in range(50):
+            writer.line("info", "x" * 100_000, {})
+        assert time.monotonic() - began < 2
+        assert writer.lost == 50
+        while select.select([reading], [], [], 0)[0]:
+            os.read(reading, 1 << 20)
+        writer.line("info", "again", {})
+        torn, told, again = os.read(reading, 4096).splitlines()
+        assert torn == b"" and json.loads(told)["lines"] == 50
+        assert json.loads(again)["event"] == "again"
+        os.close(reading)
+        os.close(writing)
 
 
 def _full_disk(data: memoryview) -> int:

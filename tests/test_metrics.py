@@ -40,6 +40,16 @@ def test_what_is_counted_is_told() -> None:
 
 
 @pytest.mark.usefixtures("families")
+def test_what_is_forgotten_is_not_told() -> None:
+    gauge = Gauge("mailweir_test_gone", "Gone.", ("kind",))
+    gauge.cell("a").set(1)
+    gauge.forget()
+    gauge.cell("b").set(1)
+    assert 'kind="a"' not in text()
+    assert 'mailweir_test_gone{kind="b"} 1.0' in text().splitlines()
+
+
+@pytest.mark.usefixtures("families")
 def test_a_name_is_taken_once() -> None:
     Counter("mailweir_test_twice_total", "Once.")
     with pytest.raises(ValueError, match="already"):

@@ -51,7 +51,7 @@ def test_ids_are_unique_and_sorted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("client", "trusted"),
+    ("client", "loopback"),
     [
         (Address("127.0.0.1", 1), True),
         (Address("::1", 1), True),
@@ -60,5 +60,5 @@ def test_ids_are_unique_and_sorted() -> None:
         (Address("1270.example", 1), False),
     ],
 )
-def test_loopback_is_trusted(client: Address, trusted: bool) -> None:
-    assert Session("s", "l", "smtp", client, Address("::", 25), 0.0).trusted is trusted
+def test_loopback(client: Address, loopback: bool) -> None:
+    assert Session("s", "l", "smtp", client, Address("::", 25), 0.0).loopback is loopback

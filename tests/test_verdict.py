@@ -25,6 +25,24 @@ def test_rejection_and_discard() -> None:
         Discard("spam", code=550)
 
 
+def test_a_status_is_nothing_but_a_status() -> None:
+    with pytest.raises(ValueError, match=r"can't be said with status 5\.7\.1 250 ok"):
+        Reject("no", status="5.7.1\r\n250 ok")
+
+
+def test_a_verdict_of_a_plugin_s_own_is_bound_like_the_one_it_derives_from() -> None:
+    class Spam(Reject):
+        pass
+
+    with pytest.raises(ValueError, match="Spam can't be said with code 250"):
+        Spam("no", code=250)
+
+
+def test_reasons_stay_with_us() -> None:
+    assert [kind("why").said for kind in (Reject, Defer, Close)] == ["why"] * 3
+    assert [kind("why").said for kind in (Discard, Quarantine, Accept)] == [""] * 3
+
+
 def test_only_accept_passes() -> None:
     assert Decision(Accept("friend"), "allow").passes
     assert not any(Decision(kind("x"), "p").passes for kind in (Reject, Defer, Close, Discard, Quarantine))

@@ -9,7 +9,7 @@ Read `session`, `message` and `verdict` for the nouns, `hookspecs` for what plug
 """
 
 from mailweir.canonical import RelaxedBody, SimpleBody, relaxed_field, simple_field
-from mailweir.headers import Field, HeaderError, Headers, HeaderTooBig
+from mailweir.headers import Field, HeaderError, Headers, HeaderTooBig, decoded
 from mailweir.hookspecs import hookimpl
 from mailweir.log import logger
 from mailweir.log import write as log_event
@@ -66,6 +66,7 @@ __all__ = [
     "Transaction",
     "Verdict",
     "__version__",
+    "decoded",
     "hookimpl",
     "log_event",
     "logger",

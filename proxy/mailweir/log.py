@@ -6,7 +6,8 @@ so text out of a message can't become a line of its own. `write` is for the one 
 costs: it takes the straight way to the writer, without structlog.
 
 Lines may wait 0.1 seconds (`BUFFER` octets at most) when `setup` was given a timer; warnings and worse
-never wait. A reader that went away costs the lines, not the proxy. Secrets are not logged to begin with;
+never wait. A reader that went away, or takes nothing for `PATIENCE` seconds, costs the lines, not the
+proxy: mail is not held up, and the log says how many lines are missing once it is read again. Secrets are not logged to begin with;
 `redact` is the net below, for exceptions and plugins.
 """
 
@@ -15,6 +16,7 @@ import logging
 import os
 import re
 import select
+import stat
 import sys
 import threading
 import time
@@ -33,6 +35,8 @@ Later = Callable[[float, Callable[[], None]], object]
 
 BUFFER = 32 * 1024
 DELAY = 0.1
+PATIENCE = 1.0
+"""Seconds that a full pipe is waited for, once: the loop stands still meanwhile."""
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 COLOURS = {"debug": 2, "info": 32, "warning": 33, "error": 31, "critical": 31}
 SECRET_KEYS = {"authorization", "credentials", "pass", "password", "secret", "token"}
@@ -59,6 +63,8 @@ class Writer:
         self._lines: list[str] = []
         self._octets = 0
         self._torn = False
+        self._missing = 0
+        self._stuck = False
         self._lock = threading.Lock()
         self._home = threading.get_ident()
 
@@ -81,20 +87,32 @@ class Writer:
             lines, self._lines, self._octets = self._lines, [], 0
             if not lines:
                 return
-            data = memoryview(("\n" * self._torn + "".join(lines)).encode("utf-8", "backslashreplace"))
-            size = len(data)
+            text = "".join(lines)
+            if self._missing:
+                text = RENDER[self.format](self, "warning", "log lines lost", {"lines": self._missing}) + text
+            data = memoryview(("\n" * self._torn + text).encode("utf-8", "backslashreplace"))
+            end = time.monotonic() + (0 if self._stuck else PATIENCE)
             try:
                 while data:
-                    data = data[self._write(data) :]
-            except OSError:
+                    data = data[self._write(data, end) :]
+                    self._torn = bool(data)
+                self._missing, self._stuck = 0, False
+            except OSError as error:
                 self.lost += len(lines)
-            self._torn = 0 < len(data) < size
+                self._missing += len(lines)
+                self._stuck = isinstance(error, TimeoutError)
 
-    def _write(self, data: memoryview) -> int:
+    def _write(self, data: memoryview, end: float) -> int:
+        """Write what surely does not block; `TimeoutError` if the reader takes nothing until `end`."""
+        if not stat.S_ISREG(os.fstat(self.descriptor).st_mode):
+            ready = select.poll()
+            ready.register(self.descriptor, select.POLLOUT)
+            if not ready.poll(max(end - time.monotonic(), 0) * 1000):
+                raise TimeoutError("nobody reads the log")
+            data = data[: select.PIPE_BUF]
         try:
             return os.write(self.descriptor, data)
-        except BlockingIOError:  # somebody who shares the pipe made it non-blocking
-            select.select([], [self.descriptor], [])
+        except BlockingIOError:  # somebody who shares the pipe made it non-blocking, and was faster
             return 0
 
 
@@ -129,8 +147,11 @@ def _scalar(value: object) -> str | None:
 def _json(writer: Writer, level: str, event: str, fields: Mapping[str, Any]) -> str:
     parts = [f'{{"time":"{stamp(time.time())}","level":"{level}","event":{quote(event)}']
     for key, value in fields.items():
-        if value.__class__ is str:
+        kind = value.__class__
+        if kind is str:
             parts.append(f'"{_key(key)}":{quote(value)}')
+        elif kind is int:
+            parts.append(f'"{_key(key)}":{value}')
         elif value is not None:
             parts.append(f'"{_key(key)}":{_scalar(value) or quote(str(value))}')
     return ",".join(parts) + "}\n"
@@ -185,12 +206,12 @@ def write(event: str, fields: Mapping[str, Value]) -> None:
 def logger(**facts: object) -> "FilteringBoundLogger":
     """A structlog logger that says `facts` on each line: `logger(session=session.id)`.
 
-    It keeps the level of the moment, so make one where it is needed, not when a module is imported.
+    It costs next to nothing until it says something, and keeps the level that is set then.
     """
     import structlog
 
-    bound: FilteringBoundLogger = structlog.get_logger().bind(**facts)
-    return bound
+    lazy: FilteringBoundLogger = structlog.get_logger(**facts)
+    return lazy
 
 
 def redact(fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 class Message:
     """One message.
 
-    `stage` is where it was met: "smtp", "lmtp", "append" (IMAP), "retr" (POP3), "fetch" (IMAP).
-    `envelope` is that of the transaction; empty where there is none. `size` counts the octets that came in.
+    `stage` is where it was met: "smtp", "lmtp", "append" (IMAP, REPLACE too), "retr" (POP3, TOP too); what
+    IMAP fetches passes unseen in this version. At "retr" it may be seen and refused, but edits are left out:
+    its size has been announced already. `envelope` is that of the transaction; empty where there is none.
     """
 
     __slots__ = ("_spooled", "envelope", "headers", "id", "stage", "whole")

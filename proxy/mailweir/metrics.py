@@ -72,6 +72,10 @@ class Family(ABC, Generic[_Cell]):
             found = self.cells[values] = self._new()
         return found
 
+    def forget(self) -> None:
+        """Drop all cells: what they told of is gone. Whoever kept one writes to nobody."""
+        self.cells.clear()
+
     @abstractmethod
     def _new(self) -> _Cell: ...
 
@@ -201,7 +205,10 @@ PROTOCOL_ERRORS = Counter(
     "mailweir_protocol_errors_total", "What one side said against the rules.", ("listener", "protocol", "leg")
 )
 SPOOL_OCTETS = Gauge("mailweir_spool_bytes", "Octets of messages that wait for a verdict.")
-LOOP_LAG = Gauge("mailweir_event_loop_lag_seconds", "How late the event loop ran its last timer.")
+LOOP_LAG = Gauge(
+    "mailweir_event_loop_lag_seconds",
+    "How late the event loop ran a timer at worst, within the last half minute to a minute.",
+)
 RELOAD_OK = Gauge(
     "mailweir_config_last_reload_successful", "1 if the configuration was read without a mistake."
 )

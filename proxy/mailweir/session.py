@@ -11,12 +11,15 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from mailweir.verdict import Decision
 
 if TYPE_CHECKING:
     from mailweir.message import Message
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuv"
 
 Protocol = Literal["smtp", "lmtp", "pop3", "imap"]
 Leg = Literal["client", "upstream"]
@@ -137,7 +140,13 @@ class Command:
 class Session:
     """One client connection and the upstream one behind it.
 
-    `opened` is a time of the session's clock; `duration`, in seconds, is 0 until both legs are closed.
+    `client` and `local` are the two ends of the client's connection, `upstream_address` the far end of the
+    other one, and `upstream` that one's name in the configuration. `login` and `mechanism` are set once
+    upstream has accepted a login, `helo` an EHLO, HELO or LHLO. `state` says where the conversation stands,
+    in words of its protocol, for people to read; `closed` why it ended ("client quit", "client idle",
+    "closed by PLUGIN" ...), empty until then. `transaction` is the message that is under way now, and
+    `transactions` how many there were. Octets are those received from each leg, TLS taken off. `opened` is
+    a time of the session's clock; `duration`, in seconds, is 0 until both legs are closed.
     """
 
     id: str
@@ -157,8 +166,8 @@ class Session:
     state: str = "connected"
     transaction: Transaction | None = None
     transactions: int = 0
-    octets_in: int = 0
-    octets_out: int = 0
+    octets_from_client: int = 0
+    octets_from_upstream: int = 0
     duration: float = 0.0
     notes: dict[str, Any] = field(default_factory=dict)
 
@@ -169,7 +178,7 @@ class Session:
         return self.transaction
 
     @property
-    def trusted(self) -> bool:
+    def loopback(self) -> bool:
         """The client reached us over loopback or a unix socket."""
         return (
             not self.client.port
@@ -179,8 +188,16 @@ class Session:
 
 
 def session_ids() -> Iterator[str]:
-    """Ids that sort by time and are unique among processes: 13 characters of base32."""
+    """Ids that sort by time and are unique among processes: 13 characters of base32.
+
+    Eight of them are the second, five a count that begins anywhere.
+    """
     seed = int.from_bytes(os.urandom(2)) << 8
     for count in itertools.count(seed):
-        stamp = int(time.time()) << 24 | count & 0xFFFFFF
-        yield base64.b32hexencode(stamp.to_bytes(8)).decode().rstrip("=").lower()
+        low = (count & 0xFFFFFF) << 1
+        yield _second(int(time.time())) + "".join([_DIGITS[low >> bits & 31] for bits in (20, 15, 10, 5, 0)])
+
+
+@lru_cache(1)
+def _second(now: int) -> str:
+    return base64.b32hexencode(now.to_bytes(5)).decode().lower()

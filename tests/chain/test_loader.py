@@ -96,6 +96,11 @@ class TestMistakes:
             f"{conf / 'bad.py'} is not Python: invalid syntax (line 2)"
         )
 
+    def test_ends_the_program(self, conf: Path) -> None:
+        """Not ours, though: a configuration is read again while mail is under way."""
+        (conf / "policy.py").write_text("import sys\nsys.exit('set POLICY_KEY first')\n")
+        assert "set POLICY_KEY first" in sentence("policy", "./policy.py", {}, conf)
+
     def test_no_such_class(self, conf: Path) -> None:
         text = sentence("x", "./limit.py:Limits", {}, conf)
         assert text == f"there is no Limits in {conf / 'limit.py'}; did you mean Limit?"

@@ -178,7 +178,8 @@ def test_a_session(weir: Weir, log: Log) -> None:
     session: Session = weir.session
     session.login, session.mechanism, session.upstream = "ann", "PLAIN", "mta"
     session.client_tls = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384")
-    session.octets_in, session.octets_out, session.duration, session.closed = 10, 20, 2.5, "client closed"
+    session.octets_from_client, session.octets_from_upstream = 10, 20
+    session.duration, session.closed = 2.5, "client closed"
     weir.plug(AccessLog).tell("session_closed")
     assert log == [
         (

@@ -103,7 +103,7 @@ class Chain:
             return
         if (held := self._clock.seconds() - begun) > SLOW:
             self._judge.held(link, facts, held)
-        if not isawaitable(answer):
+        if answer is None or not isawaitable(answer):
             over(answer, None)
             return
         gate = link.plug.tells

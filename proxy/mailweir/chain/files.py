@@ -51,7 +51,7 @@ def module_at(path: Path) -> ModuleType:
     return module
 
 
-def not_imported(error: Exception) -> str:
+def not_imported(error: BaseException) -> str:
     """Why a module could not be had, and where."""
     if isinstance(error, SyntaxError):
         return f"is not Python: {error.msg} (line {error.lineno})"

@@ -37,6 +37,8 @@ class Judge:
 
     def weigh(self, link: Link, facts: dict[str, Any], answer: object, now: float) -> Found:
         """What `answer` comes to; `now` is the time in seconds."""
+        if answer is None and link.fuse is None:
+            return None
         if answer is not None and not isinstance(answer, Route if link.hook == "route" else KINDS[:-1]):
             kind = "Route" if link.hook == "route" else "Verdict"
             wrong = TypeError(f"the answer is {printable(repr(answer), 100)}, not {kind} or None")

@@ -33,6 +33,10 @@ class Installed(NamedTuple):
     version: str
 
 
+BROKEN = (Exception, SystemExit)
+"""What code of others may raise while it is loaded. `sys.exit()` there must not end a program that runs."""
+
+
 def installed() -> list[Installed]:
     """Everything that is installed, by name; nothing is imported."""
     return sorted(
@@ -73,7 +77,7 @@ def _called(name: str, cls: type, options: Mapping[str, Any], folder: Path) -> o
         return cls(*arguments)
     except (ValueError, OSError) as error:  # what a plugin says about its settings
         raise PluginError(name, Problem((), f"{error} ({_file_of(cls)})")) from error
-    except Exception as error:
+    except BROKEN as error:
         reason = f"{cls.__name__} could not be made: {type(error).__name__}: {error} ({_file_of(cls)})"
         raise PluginError(name, Problem(USE, reason)) from error
 
@@ -92,7 +96,7 @@ def _from_entry_point(name: str, use: str) -> object:
         raise PluginError(name, Problem(USE, f"{offers} both offer a plugin {use}; uninstall one"))
     try:
         return points[0].load()
-    except Exception as error:
+    except BROKEN as error:
         raise PluginError(name, Problem(USE, f"{points[0].value} {files.not_imported(error)}")) from error
 
 
@@ -103,7 +107,7 @@ def _from_file(name: str, use: str, folder: Path) -> object:
         module = files.module_at(path)
     except FileNotFoundError as error:
         raise PluginError(name, Problem(USE, f"there is no file {path}")) from error
-    except Exception as error:
+    except BROKEN as error:
         raise PluginError(name, Problem(USE, f"{path} {files.not_imported(error)}")) from error
     if not wanted:
         return module

@@ -6,7 +6,7 @@ name it, so its limits hold over all of them.
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from twisted.internet.defer import Deferred
@@ -50,6 +50,10 @@ class Plug:
         if not self.breaker:
             return None
         return self._fuses.setdefault(hook, Fuse(self.breaker, self.breaker_pause))
+
+
+KEEPERS = tuple(one.name for one in fields(Plug) if one.init and one.name not in ("name", "plugin"))
+"""The keys of a plugin's entry in the configuration that are the keeper's; all others are its own."""
 
 
 class Gate:

@@ -13,9 +13,10 @@ from pydantic_core import ErrorDetails
 
 from mailweir.chain import mistakes
 from mailweir.chain.mistakes import PluginError, Problem, hint
+from mailweir.chain.plug import KEEPERS
 
-KEEPERS = ("use", "mode", "timeout", "on_error", "max_concurrency", "breaker", "breaker_pause")
-"""The keys of a plugin's entry that are not the plugin's own; they are near misses too."""
+NOT_ITS_OWN = ("use", *KEEPERS)
+"""Keys that stand beside the plugin's own; they are near misses too."""
 
 
 def validated(name: str, model: type[BaseModel], options: Mapping[str, Any], folder: Path) -> BaseModel:
@@ -34,7 +35,7 @@ def validated(name: str, model: type[BaseModel], options: Mapping[str, Any], fol
 
 def refused(name: str, what: str, options: Mapping[str, Any]) -> None:
     """`PluginError` if there are settings for `what`, which takes none."""
-    problems = [Problem((key,), f"{what} has no settings{hint(key, KEEPERS)}") for key in options]
+    problems = [Problem((key,), f"{what} has no settings{hint(key, NOT_ITS_OWN)}") for key in options]
     if problems:
         raise PluginError(name, *problems)
 
@@ -60,7 +61,7 @@ def _problem(model: type[BaseModel], detail: ErrorDetails) -> Problem:
 
 
 def _no_such_key(path: mistakes.Path, known: list[str]) -> Problem:
-    near = hint(str(path[-1]), [*known, *KEEPERS] if len(path) == 1 else known)
+    near = hint(str(path[-1]), [*known, *NOT_ITS_OWN] if len(path) == 1 else known)
     return Problem(path, f"there is no such setting{near}")
 
 

@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 
 from mailweir.chain.chain import Chain, Plug
 from mailweir.chain.loader import make
+from mailweir.chain.plug import KEEPERS
 from mailweir.hookspecs import HOOKS
 from mailweir.message import Message
 from mailweir.relay.rules import Rules
@@ -27,9 +28,6 @@ from mailweir.spool import Spool
 from mailweir.testing.loop import clock_driver
 from mailweir.testing.play import Stage
 from mailweir.verdict import Decision, Route, Verdict
-
-KEEPERS = {"mode", "timeout", "on_error", "max_concurrency", "breaker", "breaker_pause"}
-"""Keys of a plugin's entry in the configuration that are the keeper's and not the plugin's own."""
 
 
 class Weir:
