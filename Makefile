@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 MADE := .venv/.made
+MADE_DEV := .venv/.made-dev
 # What pytest is told besides; `make test ARGS="-k dkim"`
 ARGS ?=
 JOBS ?= 2
@@ -15,17 +16,21 @@ help:
 	@echo 'make lint    ruff and mypy alone'
 	@echo 'make soak    long runs; SOAK_MINUTES, SOAK_MESSAGES, SOAK_GIGABYTES and SOAK_SESSIONS set their length'
 	@echo 'make bench   CPU per message and per octet beside HAProxy, in one run; BENCH_SECONDS, BENCH_ROUNDS'
-	@echo 'make lock    pin the newest versions that setup.cfg allows in .ci/requirements.txt'
+	@echo 'make lock    pin the newest versions that setup.cfg allows in .ci/requirements*.txt'
 	@echo 'make clean   remove what the other targets made'
 
 $(MADE): .ci/requirements.txt setup.cfg pyproject.toml .ci/venv.sh
 	@PYTHON='$(PYTHON)' .ci/venv.sh
 	@touch $@
 
+$(MADE_DEV): $(MADE) .ci/requirements-dev.txt
+	@PYTHON='$(PYTHON)' .ci/venv.sh dev
+	@touch $@
+
 demo: $(MADE)
 	@$(BIN)/mailweir demo
 
-lint: $(MADE)
+lint: $(MADE_DEV)
 	@echo '== ruff check'
 	@$(BIN)/ruff check .
 	@echo '== ruff format --check'
@@ -38,11 +43,11 @@ test: lint
 	@echo '== pytest'
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not soak' $(ARGS)
 
-soak: $(MADE)
+soak: $(MADE_DEV)
 	@.ci/packages.sh test
 	@$(BIN)/python -m pytest -m soak --timeout 0 -s $(ARGS)
 
-bench: $(MADE)
+bench: $(MADE_DEV)
 	@.ci/packages.sh bench
 	@PYTHONPATH=tests $(BIN)/python -m bench.run $(ARGS)
 

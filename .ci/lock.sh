@@ -1,15 +1,25 @@
 #!/bin/sh
-# Writes .ci/requirements.txt anew: the newest versions that setup.cfg allows, for every supported Python,
-# with the hashes of their files.
+# Writes the two locks anew: the newest versions that setup.cfg allows, for every supported Python, with the
+# hashes of their files. requirements.txt is what runs and shows mailweir, and builds it; requirements-dev.txt
+# is the same and what lints and tests it.
 set -eu
 cd "$(dirname "$0")/.."
+mkdir -p .build
 uv=$(command -v uv || true)
 if [ -z "$uv" ]; then
     "${PYTHON:-python3}" -m venv .build/uv
     .build/uv/bin/python -m pip install --quiet --disable-pip-version-check uv
     uv=.build/uv/bin/uv
 fi
-"$uv" pip compile setup.cfg --extra demo --extra dev --upgrade --universal --python-version 3.11 \
-    --generate-hashes --no-emit-index-url --no-emit-find-links --quiet \
-    --custom-compile-command 'make lock' --output-file .ci/requirements.txt
-echo "lock: $(grep -c '==' .ci/requirements.txt) packages pinned in .ci/requirements.txt"
+compile() { # OUTPUT OPTION...
+    output=$1
+    shift
+    "$uv" pip compile setup.cfg .build/build.in --extra demo "$@" --upgrade --universal --python-version 3.11 \
+        --generate-hashes --no-emit-index-url --no-emit-find-links --quiet \
+        --custom-compile-command 'make lock' --output-file "$output"
+    echo "lock: $(grep -c '==' "$output") packages pinned in $output"
+}
+# what builds mailweir, as pyproject.toml says
+sed -n 's/^requires = \["\(.*\)"\]$/\1/p' pyproject.toml > .build/build.in
+compile .ci/requirements.txt
+compile .ci/requirements-dev.txt --extra dev --constraint .ci/requirements.txt

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes .venv, a virtual environment in the checkout, with exactly the versions of .ci/requirements.txt,
-# and mailweir itself in it, editable. PYTHON names the interpreter.
+# Makes .venv, a virtual environment in the checkout, with exactly the versions of .ci/requirements.txt, which
+# run and show mailweir, and mailweir itself in it, editable. `venv.sh dev` adds what lints and tests it, from
+# .ci/requirements-dev.txt. PYTHON names the interpreter.
 set -eu
 cd "$(dirname "$0")/.."
 say() { echo "venv: $*"; }
@@ -39,8 +40,15 @@ else
     pip() { "$python" -m pip --python .venv/bin/python "$@"; }
 fi
 
-# The lock is complete, so nothing is left to resolve.
-options="--quiet --disable-pip-version-check --no-deps"
+# The lock is complete, so nothing is left to resolve. Quiet twice: errors are shown, and no warnings about
+# how pip is set up on this machine.
+options="--quiet --quiet --disable-pip-version-check --no-deps"
+if [ "${1-}" = dev ]; then
+    say "adding what .ci/requirements-dev.txt pins"
+    # shellcheck disable=SC2086
+    pip install $options --require-hashes -r .ci/requirements-dev.txt
+    exit 0
+fi
 say "installing what .ci/requirements.txt pins"
 # shellcheck disable=SC2086
 pip install $options --require-hashes -r .ci/requirements.txt

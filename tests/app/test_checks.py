@@ -1,5 +1,7 @@
 """What only the whole configuration, or the machine, can tell."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,11 @@ FILES = {  # name: (the whole file, every mistake in it)
     "no CA file": (SOUND + "    verify: ca.pem\n", ["9:13: upstreams.mta.verify: there is no file DIR/ca.pem"]),
     "no CA in it": (SOUND + "    verify: policy.py\n", ["9:13: upstreams.mta.verify: DIR/policy.py holds no certificate in PEM form"]),
     "no spool": (SOUND + "spool: {directory: nowhere}\n", ["9:20: spool.directory: there is no directory DIR/nowhere"]),
+    "a file as spool": (SOUND + "spool: {directory: one.pem}\n", ["9:20: spool.directory: DIR/one.pem is no directory"]),
+    "a spool below a file": (SOUND + "spool: {directory: one.pem/in}\n", ["9:20: spool.directory: there is no directory DIR/one.pem/in"]),
+    "a TLS port in clear": (SOUND.replace("org:25", "org:465"), ["8:14: warning: upstreams.mta.address: servers on port 465 expect tls: implicit, and this says none"]),
+    "a TLS port among others": (SOUND.replace("mail.example.org:25", "[a.example.org:143, a.example.org:993]") + "    tls: starttls\n", ["8:34: warning: upstreams.mta.address.1: servers on port 993 expect tls: implicit, and this says starttls"]),
+    "a TLS port in TLS": (SOUND.replace("org:25", "org:995") + "    tls: implicit\n", []),
     "admin on a listener's address": (SOUND + "admin: {listen: 127.0.0.1:2525}\n", ["9:17: admin.listen: 127.0.0.1:2525 is taken: listener mx listens on 127.0.0.1:2525"]),
     "one address twice": (SOUND.replace("127.0.0.1:2525", "['[::1]:25', '[::]:25']"), ["4:26: listeners.mx.listen.1: [::]:25 is taken: listener mx listens on [::1]:25"]),
     "no folder for a socket": (SOUND.replace("127.0.0.1:2525", "unix:nowhere/in"), ["4:13: listeners.mx.listen: there is no directory DIR/nowhere"]),
@@ -79,6 +86,22 @@ def test_a_directory_that_can_not_be_written(folder: Path, monkeypatch: pytest.M
     monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
     assert mistakes(folder, SOUND + "spool: {directory: .}\n") == [
         "9:20: spool.directory: no permission to write in DIR"
+    ]
+
+
+def test_a_directory_that_can_not_be_reached(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stat = Path.stat
+
+    def closed(path: Path, **options: bool) -> os.stat_result:  # to root no directory is closed
+        if path.name == "private":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", closed)
+    text = SOUND.replace("127.0.0.1:2525", "unix:private/in") + "spool: {directory: private}\n"
+    assert mistakes(folder, text) == [
+        "4:13: listeners.mx.listen: DIR/private can't be reached: Permission denied",
+        "9:20: spool.directory: DIR/private can't be reached: Permission denied",
     ]
 
 

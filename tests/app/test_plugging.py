@@ -6,7 +6,7 @@ import pytest
 
 from app.files import ENTRIES, SOUND, configuration, mistakes, reading, with_line
 from mailweir.app.config import PluginEntry
-from mailweir.chain.settings import KEEPERS
+from mailweir.chain.settings import NOT_ITS_OWN
 
 LISTED = with_line("plugins: [policy]") + "plugins:\n  policy:\n"
 
@@ -94,4 +94,4 @@ def test_no_value_of_a_plugin_is_ever_said(folder: Path) -> None:
 
 
 def test_the_chain_knows_which_keys_are_not_the_plugins_own() -> None:
-    assert set(KEEPERS) == set(PluginEntry.model_fields)
+    assert set(NOT_ITS_OWN) == set(PluginEntry.model_fields)

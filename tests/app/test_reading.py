@@ -38,7 +38,7 @@ LISTENERS = {  # name: (lines of a listener, from line 6 on; what is said of the
     "said twice": ("upstream: mta", "6:5: listeners.mx.upstream: stands here twice, first on line 5"),
     "wrong word": ("tls: startls", "6:10: listeners.mx.tls: must be none, starttls or implicit, not startls; did you mean starttls?"),
     "no truth": ("require_tls: maybe", "6:18: listeners.mx.require_tls: must be true or false, not maybe"),
-    "no list": ("plugins: accesslog", "6:14: listeners.mx.plugins: must be a list, not accesslog"),
+    "no list": ("plugins: accesslog", "6:14: listeners.mx.plugins: must be a list, not accesslog; write [accesslog]"),
     "no text": ("plugins: [1]", "6:15: listeners.mx.plugins.0: must be a text, not 1"),
     "later key": ("trusted: {}", "6:5: listeners.mx.trusted: this version does not have it"),
 }

@@ -49,6 +49,8 @@ LISTEN = {  # what stands behind `listen: `: what is said of it
     "": "must be an address like 127.0.0.1:2525, or a list of them",
     "[]": "must be an address like 127.0.0.1:2525, or a list of them",
     "a b:25": "a b is no host",
+    "a..b:25": "a..b is no host",
+    f"{'x' * 64}.example.org:25": f"{'x' * 64}.example.org is no host",
     "'unix:'": "something must stand behind unix:",
 }
 

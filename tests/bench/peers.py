@@ -28,8 +28,13 @@ def haproxy(folder: Path, protocol: str, port: int, server: int) -> list[str]:
 
 
 def mailweir(folder: Path, protocol: str, port: int, server: int) -> list[str]:
-    """With accesslog, as it is used; metrics are always on."""
-    return _mailweir(folder, protocol, port, server, {"accesslog": {}})
+    """As it is used: accesslog, and a plugin that looks at the envelope. Metrics are always on."""
+    return _mailweir(folder, protocol, port, server, {**_envelope(folder), "accesslog": {}})
+
+
+def mailweir_quiet(folder: Path, protocol: str, port: int, server: int) -> list[str]:
+    """The same without accesslog."""
+    return _mailweir(folder, protocol, port, server, _envelope(folder))
 
 
 def mailweir_bare(folder: Path, protocol: str, port: int, server: int) -> list[str]:
@@ -43,6 +48,18 @@ def mailweir_whole(folder: Path, protocol: str, port: int, server: int) -> list[
         "from mailweir import hookimpl\n\n\n@hookimpl\ndef message(message):\n    pass\n"
     )
     return _mailweir(folder, protocol, port, server, {"whole": {"use": "./whole.py"}})
+
+
+def _envelope(folder: Path) -> dict[str, Any]:
+    """A plugin that looks at every sender and recipient."""
+    (folder / "envelope.py").write_text(
+        "from mailweir import Reject, hookimpl\n\n\n"
+        "@hookimpl\ndef mail_from(envelope):\n"
+        "    if envelope.sender == 'nobody@nobody.example':\n        return Reject('no')\n\n\n"
+        "@hookimpl\ndef rcpt_to(recipient):\n"
+        "    if recipient.domain == 'nobody.example':\n        return Reject('no')\n"
+    )
+    return {"envelope": {"use": "./envelope.py"}}
 
 
 def _mailweir(folder: Path, protocol: str, port: int, server: int, plugins: dict[str, Any]) -> list[str]:
@@ -66,6 +83,7 @@ def _mailweir(folder: Path, protocol: str, port: int, server: int, plugins: dict
 PEERS: dict[str, Peer] = {
     "haproxy": haproxy,
     "mailweir": mailweir,
+    "mailweir quiet": mailweir_quiet,
     "mailweir bare": mailweir_bare,
     "mailweir whole": mailweir_whole,
 }

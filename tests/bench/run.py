@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench.idle import Memory, memory
 from bench.measure import Figures, Load, measure
 from bench.peers import PEERS
 from end2end.dovecot import PASSWORD, Dovecot
@@ -29,9 +30,21 @@ CELLS: dict[str, tuple[str, Load]] = {
     "SMTP 1 MiB, 20 sessions": ("smtp", Load("smtp", 20, size=MIB)),
     "IMAP NOOP, 20 sessions": ("imap", Load("imap-noop", 20)),
     "IMAP fetch of 2000 messages": ("imap", Load("imap-fetch", 4)),
+    "POP3 RETR, 4 sessions": ("pop3", Load("pop3-retr", 4)),
 }
 MUST = {("SMTP 1 KiB, 20 sessions", "mailweir"): 4.0, ("SMTP 1 MiB, 20 sessions", "mailweir"): 3.0}
 """The most that a peer may cost in a cell, as a multiple of HAProxy's CPU."""
+
+SMTP_ONLY = {"mailweir quiet", "mailweir bare"}
+"""Peers that differ from `mailweir` only in what plugins do with each message."""
+
+
+def takes_part(cell: str, peer: str) -> bool:
+    """Whether this peer is measured in this cell."""
+    protocol, _ = CELLS[cell]
+    if peer == "mailweir whole":
+        return protocol != "imap"
+    return protocol == "smtp" or peer not in SMTP_ONLY
 
 
 def build(name: str) -> Path:
@@ -79,14 +92,16 @@ def run(wanted: list[str], seconds: float, rounds: int) -> dict[tuple[str, str],
         dovecot = None
         try:
             sink.wait_for_ports(servers["smtp"])
-            if any(protocol == "imap" for protocol, _ in cells.values()):
+            if any(protocol != "smtp" for protocol, _ in cells.values()):
                 (folder / "dovecot").mkdir(mode=0o755)
                 dovecot = Dovecot(folder / "dovecot", issue(folder / "tls"))
                 fill(dovecot)
-                servers["imap"] = dovecot.ports["imap"]
+                servers |= {protocol: dovecot.ports[protocol] for protocol in ("imap", "pop3")}
             for turn in range(rounds):
                 for cell, (protocol, load) in cells.items():
                     for peer, command in peers.items():
+                        if not takes_part(cell, peer):
+                            continue
                         place = folder / f"{turn}-{len(figures)}-{peer}-{cell}".replace(" ", "-")
                         place.mkdir()
                         port = free_port()
@@ -110,6 +125,29 @@ def run(wanted: list[str], seconds: float, rounds: int) -> dict[tuple[str, str],
     return figures
 
 
+def idle() -> dict[str, Memory]:
+    """What HAProxy and mailweir hold while nothing happens."""
+    found = {}
+    with tempfile.TemporaryDirectory(prefix="mailweir-") as name:
+        folder = Path(name)
+        server = free_port()
+        sink = Daemon([build("smtpsink"), str(server)], folder / "sink.log")
+        try:
+            sink.wait_for_ports(server)
+            for peer in ("haproxy", "mailweir"):
+                (folder / peer).mkdir()
+                port = free_port()
+                daemon = Daemon(PEERS[peer](folder / peer, "smtp", port, server), folder / peer / "log")
+                try:
+                    daemon.wait_for_ports(port)
+                    found[peer] = memory(port, daemon.pid)
+                finally:
+                    daemon.stop()
+        finally:
+            sink.stop()
+    return found
+
+
 def _wants(wanted: list[str], name: str, table: object) -> bool:
     """Named, or nothing of its kind is."""
     named = [word for word in wanted if any(word.lower() in key.lower() for key in table)]  # type: ignore[attr-defined]
@@ -128,7 +166,10 @@ def report(figures: dict[tuple[str, str], list[Figures]]) -> int:
         floor = min(got.cpu for got in figures[cell, "haproxy"])
         row = [cell]
         for peer in peers:
-            rounds = figures[cell, peer]
+            rounds = figures.get((cell, peer))
+            if rounds is None:
+                row.append("")
+                continue
             best = min(got.cpu for got in rounds)
             ratio = best / floor if floor else 0.0
             text = f"{ratio:.2f} ({best:.3f})"
@@ -147,7 +188,11 @@ def report(figures: dict[tuple[str, str], list[Figures]]) -> int:
 def main() -> int:
     seconds = float(os.environ.get("BENCH_SECONDS", "2"))
     rounds = int(os.environ.get("BENCH_ROUNDS", "3"))
-    return 1 if report(run(sys.argv[1:], seconds, rounds)) else 0
+    over = report(run(sys.argv[1:], seconds, rounds))
+    print("\nMemory without load:\n\n| | base | a session |\n|---|---|---|")
+    for peer, held in idle().items():
+        print(f"| {peer} | {held.base:.0f} MB | {held.session:.1f} kB |")
+    return 1 if over else 0
 
 
 if __name__ == "__main__":

@@ -91,6 +91,10 @@ service lmtp {{
 }}
 service anvil {{
   chroot =
+  # no waiting after a wrong password
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service stats {{
   chroot =

@@ -214,15 +214,16 @@ def idle_sessions(start: Start, count: int) -> None:
         for _ in range(count):
             clients.append(connect(weir.port))
         for client in clients:
-            assert client.line().startswith(b"* OK")
+            greeting = client.line()
+            assert greeting.startswith(b"* OK"), greeting
     assert weir.metric("mailweir_sessions_active") == count
     for client in clients:
         client.close()
+    for connection in served:
+        connection.close()
     wait_until("all sessions ended", lambda: weir.metric("mailweir_sessions_active") == 0, 60)
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
-    for connection in served:
-        connection.close()
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
@@ -271,6 +272,6 @@ def spooled(start: Start, folder: Path, size: int) -> None:
             if final == b"250":
                 assert got[-1] == sent + 16 + 3
     assert len(got) == 2
-    assert weir.metric("mailweir_spool_bytes") == 0
+    wait_until("the spool is empty", lambda: weir.metric("mailweir_spool_bytes") == 0)
     client.close()
     fake.stop()

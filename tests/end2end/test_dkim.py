@@ -1,6 +1,8 @@
 """Mail that the proxy signed verifies with dkimpy and with OpenDKIM after its transit, in ten shapes."""
 
 import base64
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,19 +119,41 @@ def test_signed(
     forged = text.replace(b"\r\n\r\n", b"\r\n\r\nforged\r\n", 1)
     assert not dkim.verify(forged, dnsfunc=lambda name, timeout=5: record)
 
-    (tmp_path / "message").write_bytes(text)
-    (tmp_path / "forged").write_bytes(forged)
+    # OpenDKIM knows whole lines only; a missing CRLF at the end counts as one (RFC 6376 3.4.3, 3.4.4)
+    for name, octets in (("message", text), ("forged", forged)):
+        (tmp_path / name).write_bytes(octets if octets.endswith(b"\r\n") else octets + b"\r\n")
     (tmp_path / "keys").write_text(f"mail._domainkey.example.net {record.decode()}\n")
     (tmp_path / "conf").write_text(
         f"Mode v\nTestPublicKeys {tmp_path}/keys\nSyslog no\nRequireSafeKeys no\nUserID root\n"
     )
     for name, verdict in (("message", "succeeded"), ("forged", "failed")):
         output = run(locate("opendkim"), "-x", tmp_path / "conf", "-t", tmp_path / name, "-v")
-        assert f"key) {verdict}" in output or f") {verdict}" in output, output
+        assert f") {verdict}" in output, output
 
 
 def test_without_from_it_passes_unsigned_and_logged(signing: Mailweir, fake: SmtpFake) -> None:
     message = b"Subject: nobody wrote this\r\n\r\nhello\r\n"
     send(signing.port, message, False)
     assert [received.text for received in fake.messages] == [message]
-    assert any("dkim" in str(line) and "From" in str(line) for line in signing.events())
+    assert signing.wait_for_event("dkim: not signed")["reason"] == "there is no From field"
+
+
+def test_signing_ten_megabytes_holds_nobody(signing: Mailweir) -> None:
+    """Best of five: a busy machine holds us, too."""
+    longest: list[float] = []
+    for _ in range(5):
+        sending = threading.Thread(target=send, args=(signing.port, SHAPES["10 MB"][0], False))
+        other = connect(signing.port)
+        other.reply()
+        waited = [0.0]
+        sending.start()
+        while sending.is_alive():
+            began = time.monotonic()
+            other.say(b"NOOP\r\n")
+            other.reply()
+            waited.append(time.monotonic() - began)
+        other.close()
+        longest.append(max(waited))
+        if longest[-1] < 0.05:
+            break
+    assert min(longest) < 0.05, f"a NOOP waited {min(longest) * 1000:.0f} ms"

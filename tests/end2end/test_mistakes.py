@@ -145,7 +145,7 @@ def test_upstream_down(start: Start) -> None:
     port = free_port()
     listeners = {name: {"protocol": name, "upstream": "out"} for name in ("smtp", "lmtp", "pop3", "imap")}
     weir = start(listeners, {"out": {"address": f"127.0.0.1:{port}"}})
-    words = {"smtp": rb"421 4\.", "lmtp": rb"421 4\.", "pop3": rb"-ERR \[SYS/TEMP\] ", "imap": rb"\* BYE "}
+    words = {"smtp": rb"421 ", "lmtp": rb"421 ", "pop3": rb"-ERR \[SYS/TEMP\] ", "imap": rb"\* BYE "}
     for name, said in words.items():
         greeting = connect(weir.ports[name]).rest()
         assert re.match(said, greeting), greeting
@@ -180,7 +180,7 @@ def test_upstream_s_certificate_is_not_trusted(start: Start, papers: Papers, tmp
         {"out": {**fake.upstream, "tls": "implicit", "verify": str(stranger.authority)}},
     )
     greeting = connect(weir.port).rest()
-    assert greeting.startswith(b"421 4.") and b"fake" not in greeting
+    assert greeting.startswith(b"421 ") and b"fake" not in greeting
     event = weir.wait_for_event("upstream unreachable")
     assert "certificate" in str(event).lower(), event
     fake.stop()
@@ -199,7 +199,7 @@ def test_upstream_s_certificate_is_for_another_name(start: Start, papers: Papers
         },
     )
     greeting = connect(weir.port).rest()
-    assert greeting.startswith(b"421 4.") and b"fake" not in greeting
+    assert greeting.startswith(b"421 ") and b"fake" not in greeting
     event = weir.wait_for_event("upstream unreachable")
     assert "certificate" in str(event).lower(), event
     fake.stop()

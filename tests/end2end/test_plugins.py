@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 import venv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -309,7 +309,10 @@ def test_who_blocks_the_loop_is_named(start: Start, fake: SmtpFake, tmp_path: Pa
     )
 
 
-def test_client_leaves_while_a_plugin_thinks(start: Start, fake: SmtpFake, tmp_path: Path) -> None:
+@pytest.mark.parametrize("leave", [Peer.close, Peer.reset])
+def test_client_leaves_while_a_plugin_thinks(
+    start: Start, fake: SmtpFake, tmp_path: Path, leave: Callable[[Peer], None]
+) -> None:
     (tmp_path / "slow.py").write_text(SLOW.replace("sleep(1)", "sleep(5)"))
     weir = start(
         {"in": {"protocol": "smtp", "upstream": "out", "plugins": ["slow"]}},
@@ -322,7 +325,7 @@ def test_client_leaves_while_a_plugin_thinks(start: Start, fake: SmtpFake, tmp_p
     client.reply()
     client.say(b"Subject: x\r\n\r\nhello\r\n.\r\n")
     time.sleep(0.2)
-    client.close()
+    leave(client)
     wait_until("the session ended", lambda: weir.metric("mailweir_sessions_active") == 0, 3)
     assert fake.messages == []
     assert weir.metric("mailweir_plugin_errors_total") == 0

@@ -4,11 +4,13 @@
 are welcome, else 503; its text is the reason.
 """
 
+from io import BytesIO
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from twisted.internet.interfaces import IReactorTime
+from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
@@ -53,7 +55,10 @@ class Window(Resource):
 
     def _metrics(self, request: Request) -> tuple[int, str, bytes]:
         """Ours, those of plugins, and the process's, in the form that the scraper takes."""
-        encode, form = choose_encoder(request.getHeader("accept") or "")
+        try:
+            encode, form = choose_encoder(request.getHeader("accept") or "")
+        except Exception:  # a field that prometheus_client can't read; what it raises is not documented
+            encode, form = choose_encoder("")
         return 200, form, encode(self._registry)
 
     def _health(self, request: Request) -> tuple[int, str, bytes]:
@@ -64,8 +69,29 @@ class Window(Resource):
         return (503, TEXT, f"{unready}\n".encode()) if unready else (200, TEXT, b"ready\n")
 
 
+class _Bodiless(Request):
+    """A request whose body is of no interest: Twisted would store it in a file, however long it is."""
+
+    def gotLength(self, length: int | None) -> None:
+        self.content = BytesIO()
+
+    def handleContentChunk(self, data: bytes) -> None:
+        pass
+
+
+class _OneAnswer(HTTPChannel):
+    """A connection for one request: thousands in one segment would be answered before mail has its turn."""
+
+    def checkPersistence(self, request: Request, version: bytes) -> bool:
+        return False
+
+
+class _Site(Site):
+    protocol = _OneAnswer  # type: ignore[assignment]  # Twisted's own would look for HTTP/2 first
+
+
 def site(status: Status, clock: IReactorTime) -> Site:
     """The factory of the window's connections."""
-    served = Site(Window(status), reactor=clock)
+    served = _Site(Window(status), _Bodiless, reactor=clock)  # type: ignore[no-untyped-call]
     served.noisy = False
     return served

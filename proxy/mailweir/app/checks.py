@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
+from stat import S_ISDIR
 
 from mailweir.app.certificates import authorities_mistake, pair_mistakes
 from mailweir.app.config import Configuration
@@ -19,6 +20,8 @@ from mailweir.net.addresses import WILDCARDS, Place, Tcp, Unix, parse
 
 ROUTES = ("route", "original")
 """Words with a meaning of their own where an upstream is named."""
+TLS_PORTS = (465, 993, 995)
+"""Submissions, IMAPS and POP3S (RFC 8314): who connects in clear waits for a greeting that never comes."""
 SOCKET_PATH = 107
 """Octets that the path of a unix socket may have (sun_path of unix(7), less the final NUL)."""
 
@@ -62,6 +65,11 @@ def upstreams(document: Document, configuration: Configuration) -> Iterator[Mist
             yield document.mistake(at, "this word has a meaning of its own; choose another name", at_key=True)
         elif whole and name not in used and "route" not in used:
             yield document.mistake(at, "no listener names it", at_key=True, warning=True)
+        for index, address in enumerate(upstream.address):
+            place = parse(address)
+            if isinstance(place, Tcp) and place.port in TLS_PORTS and upstream.tls != "implicit":
+                reason = f"servers on port {place.port} expect tls: implicit, and this says {upstream.tls}"
+                yield document.mistake(_item(document, (*at, "address"), index), reason, warning=True)
         if isinstance(upstream.verify, Path):
             reason = authorities_mistake(upstream.verify)
             if reason:
@@ -75,8 +83,10 @@ def addresses(document: Document, configuration: Configuration) -> Iterator[Mist
         if isinstance(place, Unix):
             if len(os.fsencode(place.path)) > SOCKET_PATH:
                 yield document.mistake(at, f"a socket's path has at most {SOCKET_PATH} octets")
-            elif not Path(place.path).parent.is_dir():
-                yield document.mistake(at, f"there is no directory {Path(place.path).parent}")
+            else:
+                reason = _no_directory(Path(place.path).parent)
+                if reason:
+                    yield document.mistake(at, reason)
         for other, first in taken:
             if _same(place, other):
                 yield document.mistake(at, f"{place} is taken: {first} listens on {other}")
@@ -107,10 +117,21 @@ def spool(document: Document, configuration: Configuration) -> Iterator[Mistake]
     directory = configuration.spool.directory
     if directory is None:
         return
-    if not directory.is_dir():
-        yield document.mistake(("spool", "directory"), f"there is no directory {directory}")
-    elif not os.access(directory, os.W_OK | os.X_OK):
-        yield document.mistake(("spool", "directory"), f"no permission to write in {directory}")
+    reason = _no_directory(directory)
+    if not reason and not os.access(directory, os.W_OK | os.X_OK):
+        reason = f"no permission to write in {directory}"
+    if reason:
+        yield document.mistake(("spool", "directory"), reason)
+
+
+def _no_directory(path: Path) -> str:
+    """Why this is no directory; empty if it is one."""
+    try:
+        return "" if S_ISDIR(path.stat().st_mode) else f"{path} is no directory"
+    except (FileNotFoundError, NotADirectoryError):
+        return f"there is no directory {path}"
+    except OSError as error:
+        return f"{path} can't be reached: {error.strerror}"
 
 
 def _own(document: Document, configuration: Configuration) -> Iterator[tuple[Keys, Place, str]]:

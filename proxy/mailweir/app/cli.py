@@ -38,7 +38,7 @@ def run(file: str) -> int:
 @commands.command()
 @click.argument("file")
 def check(file: str) -> int:
-    """Say everything that `run` would refuse in FILE, without running."""
+    """Say all that is wrong with FILE, without running."""
     from mailweir.app import show
 
     reading = show.reading(file)
@@ -48,7 +48,7 @@ def check(file: str) -> int:
     return OK
 
 
-@commands.command()
+@commands.command(short_help="Show the plugins; with FILE, who is asked what.")
 @click.argument("file", required=False)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def plugins(file: str | None, as_json: bool) -> int:
@@ -65,7 +65,7 @@ def plugins(file: str | None, as_json: bool) -> int:
     return OK
 
 
-@commands.command()
+@commands.command(short_help="Show a message's whole journey.")
 @click.option("--once", is_flag=True, help="Don't stay up to play with.")
 def demo(once: bool) -> int:
     """Send a message all the way through mailweir, with servers that come along."""

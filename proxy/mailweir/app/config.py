@@ -9,8 +9,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
-from mailweir import session, spool
+from mailweir import log, session, spool
 from mailweir.app.values import Address, Addresses, Duration, Limit, ServerAddresses, Size
+from mailweir.chain.plug import Mode, OnError
 from mailweir.settings import ConfigPath, folder
 
 ClientTls = Literal["none", "starttls", "implicit"]
@@ -88,9 +89,9 @@ class PluginEntry(Model):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     use: str = ""
-    mode: Literal["enforce", "shadow", "off"] = "enforce"
+    mode: Mode = "enforce"
     timeout: Duration = 10.0
-    on_error: Literal["defer", "pass", "reject"] = "defer"
+    on_error: OnError = "defer"
     max_concurrency: Count = 100
     breaker: Annotated[int, Field(strict=True, ge=0)] = 0
     breaker_pause: Duration = 30.0
@@ -122,8 +123,8 @@ class Admin(Model):
 class Log(Model):
     """How log lines look, and from which level on there are any."""
 
-    format: Literal["json", "logfmt", "console"] = "json"
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: log.Format = "json"
+    level: log.Level = "info"
 
 
 def _idle(value: object) -> object:

@@ -7,7 +7,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from mailweir.admin.http import Status, site
 from mailweir.app.generation import Generation
-from mailweir.net.addresses import Place, is_own
+from mailweir.net.addresses import WILDCARDS, Place, Tcp, is_own
 from mailweir.net.listener import Listener
 from mailweir.net.ports import Port, PortUnavailable, open_ports
 from mailweir.net.register import Register
@@ -88,7 +88,7 @@ class Doors:
                     await listeners[name].open(place)
                     undo.append(partial(listeners[name].shut, place))
                 except PortUnavailable as error:
-                    reasons.append(f"listeners.{name}: {place}: {error}")
+                    reasons.append(f"listeners.{name}: {place}: {error}{self._overlap(place)}")
         if window is not None and window not in self._window:
             try:
                 self._window[window] = await open_ports(window, site(self._status, self._clock))
@@ -99,6 +99,13 @@ class Doors:
             for shut in undo:
                 shut()
             raise Unable(*reasons)
+
+    def _overlap(self, place: Place) -> str:
+        """An address can't be opened while one of ours covers it, or is covered by it: bind(2)."""
+        for own in self._addresses():
+            if isinstance(place, Tcp) and place.port == own.port and {place.host, own.host} & set(WILDCARDS):
+                return f"; mailweir itself still has {own}: restart it, or take that one away first"
+        return ""
 
     def _close_window(self, place: Place) -> None:
         for port in self._window.pop(place):

@@ -9,6 +9,7 @@ from mailweir.app.mistakes import Mistake
 from mailweir.chain import loader
 from mailweir.chain.chain import Chain, Plug
 from mailweir.chain.mistakes import USE, PluginError, hint
+from mailweir.chain.plug import KEEPERS
 from mailweir.hookspecs import HOOKS
 
 
@@ -32,16 +33,7 @@ def plug_in(document: Document, configuration: Configuration) -> tuple[dict[str,
 
 def _plug(name: str, entry: PluginEntry, folder: Path) -> Plug:
     plugin = loader.load(name, entry.use, entry.options, folder)
-    return Plug(
-        name,
-        plugin,
-        entry.mode,
-        entry.timeout,
-        entry.on_error,
-        entry.max_concurrency,
-        entry.breaker,
-        entry.breaker_pause,
-    )
+    return Plug(name, plugin, **{key: getattr(entry, key) for key in KEEPERS})
 
 
 def _listed(configuration: Configuration) -> dict[str, Keys]:

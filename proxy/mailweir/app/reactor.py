@@ -10,6 +10,9 @@ from twisted.internet.asyncioreactor import AsyncioSelectorReactor, install
 SPARE = 64
 """Descriptors beside those of sessions: listeners, logs, the loop, plugins' own."""
 
+GARBAGE = 10000
+"""Objects that are made and not freed before the garbage collector looks: those of some 50 sessions."""
+
 
 def asyncio_reactor() -> AsyncioSelectorReactor:
     """Install asyncio's reactor, on uvloop where that is installed. Once a process, before all else."""
@@ -44,6 +47,10 @@ def raise_open_files(sessions: int) -> str:
 
 
 def settle() -> None:
-    """What was made to start stays: the garbage collector need not look at it again."""
+    """What was made to start stays: the garbage collector need not look at it again.
+
+    Nearly all that a message makes is freed by counting references, so it need not look often either.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(GARBAGE)

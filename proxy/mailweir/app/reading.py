@@ -88,6 +88,8 @@ def _mistake(document: Document, detail: ErrorDetails) -> Mistake | None:
     said = detail["input"]
     if isinstance(said, str | int | float):
         reason += f", not {printable(str(said), 40)}"
+    if kind == "list_type" and isinstance(said, str):
+        reason += f"; write [{printable(said, 40)}]"
     if kind == "literal_error":
         reason = reason.replace("'", "") + hint(str(said), context["expected"].split("'")[1::2])
     return document.mistake(loc, reason)

@@ -6,8 +6,11 @@ with it nothing changes, and the log says what; else it holds for new sessions.
 """
 
 import asyncio
+import os
 import signal
 import sys
+import threading
+from collections.abc import Coroutine
 from typing import Any
 
 from twisted.internet.asyncioreactor import AsyncioSelectorReactor
@@ -16,6 +19,7 @@ from mailweir import log, metrics
 from mailweir.app.config import Configuration
 from mailweir.app.doors import Doors, Unable
 from mailweir.app.generation import Generation
+from mailweir.app.lag import Lag
 from mailweir.app.reactor import asyncio_reactor, raise_open_files, settle
 from mailweir.app.reading import Reading, read
 from mailweir.chain.mistakes import PluginError
@@ -26,9 +30,11 @@ from mailweir.version import VERSION
 
 OK, FAILURE, CONFIG = 0, 1, 78
 TICK = 1.0
-"""Seconds between two looks at the clock, the spool, and the generations that have had their day."""
+"""Seconds between two looks at the spool, and at the generations that have had their day."""
 FAREWELL = 10.0
 """Seconds that plugins have for what they are told last."""
+THREADS = 5.0
+"""Seconds that their threads have to end, after all else has."""
 
 
 def run(file: str) -> int:
@@ -72,21 +78,35 @@ class Service:
         loop.add_signal_handler(signal.SIGTERM, self.stop)
         loop.add_signal_handler(signal.SIGINT, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
+        log.setup(configuration.log.format, configuration.log.level, self._reactor.callLater)
         log.bridge()
-        self._work = loop.create_task(self._begin(configuration, reading))
+        self._do(self._begin(configuration, reading))
 
     def stop(self) -> None:
         """The first call lets messages finish, the second does not."""
         if self._hurry is None:
             self._hurry = asyncio.get_running_loop().create_future()
-            self._work = asyncio.get_running_loop().create_task(self._stop(self._work, self._hurry))
+            self._do(self._stop(self._work, self._hurry))
         elif not self._hurry.done():
             self._hurry.set_result(None)
 
     def reload(self) -> None:
         """Read the configuration again, after whatever is under way."""
         if self._hurry is None:
-            self._work = asyncio.get_running_loop().create_task(self._reload(self._work))
+            self._do(self._reload(self._work))
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        self._work = asyncio.get_running_loop().create_task(work)
+        self._work.add_done_callback(self._done)
+
+    def _done(self, work: "asyncio.Task[None]") -> None:
+        """A mistake of ours while starting or stopping ends the program, while reading again it does not."""
+        error = work.exception()
+        if error is not None:
+            log.logger().error("internal error", exc_info=error)
+            metrics.RELOAD_OK.cell().set(0)
+            if self.unready:
+                self._reactor.stop()
 
     async def _begin(self, configuration: Configuration, reading: Reading) -> None:
         try:
@@ -100,7 +120,8 @@ class Service:
         metrics.RELOAD_OK.cell().set(1)
         self.code = OK
         self.unready = ""
-        self._tick(self._reactor.seconds())
+        self._tick()
+        Lag(self._reactor).begin()
         settle()
         log.logger().info("started", version=VERSION, listeners=", ".join(self.listeners))
 
@@ -166,15 +187,20 @@ class Service:
         await _first(FAREWELL, asyncio.gather(*told), hurry)
         self._doors.shut_window()
         log.logger().info("stopped")
+        self._leave_for_certain()
         self._reactor.stop()
 
-    def _tick(self, due: float) -> None:
-        now = self._reactor.seconds()
-        metrics.LOOP_LAG.cell().set(max(now - due, 0.0))
+    def _leave_for_certain(self) -> None:
+        """Python waits at its end for threads that work; one of a plugin must not keep the program."""
+        last = threading.Timer(THREADS, _leave, [self.code])
+        last.daemon = True
+        last.start()
+
+    def _tick(self) -> None:
         metrics.SPOOL_OCTETS.cell().set(self._spool.used)
         if len(self._generations) > 1:
             self._let_go()
-        self._reactor.callLater(TICK, self._tick, now + TICK)
+        self._reactor.callLater(TICK, self._tick)
 
     def _let_go(self) -> None:
         """Plugins of a generation that was replaced, and whose last session has ended, hear the end."""
@@ -188,6 +214,12 @@ class Service:
 async def _first(limit: float, *futures: "asyncio.Future[Any]") -> None:
     """Wait until one of them is done, for `limit` seconds at most."""
     await asyncio.wait(futures, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _leave(code: int) -> None:
+    log.logger().error("a plugin's thread does not end; leaving without it")
+    log.flush()
+    os._exit(code)
 
 
 def _unhandled(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -72,9 +72,18 @@ def _address(value: object, info: ValidationInfo) -> str:
     place = parse(value)
     if isinstance(place, Unix):
         return str(Unix(str(folder(info) / place.path)))
-    if isinstance(place, Tcp) and not re.fullmatch(r"[\w.:%-]+", place.host):
+    if isinstance(place, Tcp) and not _may_be_host(place.host):
         raise ValueError(f"{place.host} is no host")
     return value
+
+
+def _may_be_host(name: str) -> bool:
+    """A number, or a name whose labels are neither empty nor longer than 63 octets (RFC 1035 2.3.4)."""
+    try:
+        name.encode("idna")
+    except UnicodeError:
+        return False
+    return re.fullmatch(r"[\w.:%-]+", name) is not None
 
 
 def _upstream_address(value: object, info: ValidationInfo) -> str:

@@ -2,7 +2,8 @@
 
 - `transport`: the adapter, Twisted's transport interface on the loop's own transports
 - `connection`: one Twisted protocol = one Side: octets in, octets out, back-pressure
-- `listener`: an address of the configuration becomes a port; makes sessions and relays
+- `addresses`: as people write them, as sockets tell them; `ports`: they become listening sockets
+- `listener`: each client becomes a session with a relay; `register`: who is connected, and who may come
 - `upstream`: reach the real server, in time, or say why not
 - `tls`: certificates of ours, and whom we believe
 

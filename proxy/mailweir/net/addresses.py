@@ -9,11 +9,14 @@ import socket
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
-from ipaddress import ip_address
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address
 
 from mailweir.session import Address
 
 WILDCARDS = ("0.0.0.0", "::")
+DISCARD = 9
+"""Any port would do: nothing is sent by connecting a datagram socket."""
 _MAPPED = "::ffff:"
 
 
@@ -84,6 +87,7 @@ def told(name: object) -> Address:
     return Address(os.fsdecode(name) if isinstance(name, str | bytes) else "")
 
 
+@lru_cache(256)
 def is_number(host: str) -> bool:
     """`host` is an IP address, not a name; an IPv6 zone (`fe80::1%eth0`) is allowed."""
     try:
@@ -103,15 +107,28 @@ def _reaches(target: Address, own: Address) -> bool:
         return False
     if not own.port:
         return os.path.realpath(target.host) == os.path.realpath(own.host)
-    return target.host == own.host or (own.host in WILDCARDS and _is_local(target.host))
+    host = _dialled(target.host)
+    return host == own.host or (own.host in WILDCARDS and _is_local(host))
+
+
+def _dialled(host: str) -> str:
+    """Where the kernel goes for that number, spelled as sockets do: "any" is the loopback, mapped IPv4 is IPv4."""
+    number = ip_address(host)
+    if isinstance(number, IPv6Address) and number.ipv4_mapped is not None:
+        number = number.ipv4_mapped
+    if number.is_unspecified:
+        return "::1" if number.version == 6 else "127.0.0.1"
+    return str(number)
 
 
 def _is_local(host: str) -> bool:
-    """This machine has the address: a socket can be bound to it."""
+    """This machine has the address: what is sent there would come from there."""
+    if ip_address(host).is_loopback:
+        return True
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with closing(socket.socket(family, socket.SOCK_DGRAM)) as probe:
         try:
-            probe.bind((host, 0))
+            probe.connect((host, DISCARD))
         except OSError:
             return False
-    return True
+        return told(probe.getsockname()).host == host

@@ -91,6 +91,10 @@ class Connection(Protocol):
         """A handshake succeeded."""
 
     @abstractmethod
+    def unsecured(self, reason: str) -> None:
+        """A handshake failed; the connection is about to end."""
+
+    @abstractmethod
     def drained(self) -> None:
         """The peer takes more, after `full`."""
 
@@ -124,8 +128,8 @@ class Connection(Protocol):
         pauses = self._pauses
         if why in pauses:
             pauses.discard(why)
-            if not pauses and self._kept and self._delivery is None:
-                self._delivery = self._clock.callLater(0, self._deliver)
+            if not pauses and self._kept:
+                self._deliver_soon()
 
     def start_tls(self) -> None:
         if self._kept:
@@ -144,9 +148,9 @@ class Connection(Protocol):
         layer.registerProducer(self, True)
 
     def close(self) -> None:
-        if self._phase in (Phase.CLOSING, Phase.CLOSED):
+        if self._phase is Phase.CLOSING:
             return
-        if self._phase is Phase.HANDSHAKE:
+        if self._phase is not Phase.OPEN:
             self.abort()
             return
         self._deaf()
@@ -160,7 +164,9 @@ class Connection(Protocol):
             self._wire.loseWriteConnection()
 
     def abort(self) -> None:
-        if self._phase is not Phase.CLOSED:
+        if self._phase is Phase.CLOSED:
+            self._forget()
+        else:
             self._deaf()
             self._wire.abortConnection()
 
@@ -182,7 +188,6 @@ class Connection(Protocol):
     def connectionMade(self) -> None:
         self._wire = cast(Adapter, self.transport)
         self._out = self._wire
-        self._wire.setTcpNoDelay(True)
         self._wire.registerProducer(self, True)
         self.begun()
 
@@ -210,7 +215,7 @@ class Connection(Protocol):
             return
         self._phase = Phase.OPEN
         self._calm()
-        self._count_handshake("ok")
+        metrics.HANDSHAKES.cell(self.listener, self.leg, "ok").add()
         assert self._layer is not None
         self.secured(tls.agreed(self._layer))
 
@@ -218,8 +223,8 @@ class Connection(Protocol):
         self._calm()
         text = self._reason or tls.explain(reason.value, self._layer)
         if self._phase is Phase.HANDSHAKE:
-            self._count_handshake("failed")
             text = text or "closed during the TLS handshake"
+            self._fail_handshake(text)
         self._phase = Phase.CLOSED
         self._drain()
         self.released()
@@ -244,6 +249,10 @@ class Connection(Protocol):
 
     # Inside.
 
+    def _deliver_soon(self) -> None:
+        if self._delivery is None:
+            self._delivery = self._clock.callLater(0, self._deliver)
+
     def _deliver(self) -> None:
         self._delivery = None
         while self._kept and not self._pauses:
@@ -263,13 +272,19 @@ class Connection(Protocol):
     def _deaf(self) -> None:
         """From here on nothing that comes is delivered."""
         if self._phase is Phase.HANDSHAKE:
-            self._count_handshake("failed")
+            self._fail_handshake(self._reason or "given up during the TLS handshake")
         self._phase = Phase.CLOSING
         self._calm()
-        self._pauses.clear()
-        self._kept.clear()
+        self._forget()
         self._drain()
         self._read_on()
+
+    def _forget(self) -> None:
+        """Nobody wants what was kept; an end that waited for its delivery is told next."""
+        self._pauses.clear()
+        if self._kept:
+            self._kept.clear()
+            self._deliver_soon()
 
     def _drain(self) -> bool:
         """This leg holds the others up no longer."""
@@ -287,8 +302,9 @@ class Connection(Protocol):
     def _handshake_late(self) -> None:
         self.end(f"TLS handshake took longer than {HANDSHAKE:g} seconds")
 
-    def _count_handshake(self, result: str) -> None:
-        metrics.HANDSHAKES.cell(self.listener, self.leg, result).add()
+    def _fail_handshake(self, reason: str) -> None:
+        metrics.HANDSHAKES.cell(self.listener, self.leg, "failed").add()
+        self.unsecured(reason)
 
 
 def _nobody(data: bytes) -> None:

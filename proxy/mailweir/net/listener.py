@@ -75,6 +75,11 @@ class ClientSide(Connection):
         else:
             self.relay.client_secured(tls)
 
+    def unsecured(self, reason: str) -> None:
+        log.logger(session=self._id, listener=self.listener).info(
+            "TLS handshake failed", client=str(self.session.client), reason=reason
+        )
+
     def drained(self) -> None:
         if self.relay is not None:
             self.relay.client_drained()
@@ -99,10 +104,6 @@ class ClientSide(Connection):
             self._dialling.cancel()
         if self.relay is not None:
             self.relay.client_gone(reason)
-        elif reason:
-            log.logger(session=self._id, listener=self.listener).info(
-                "client did not arrive", client=str(self.session.client), reason=reason
-            )
 
     def released(self) -> None:
         self._register.leave(self)

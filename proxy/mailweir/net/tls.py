@@ -9,6 +9,7 @@ believe, and remembers in words what was wrong.
 import errno
 from collections.abc import Sequence
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from cryptography import x509
 from OpenSSL import SSL, crypto
@@ -68,6 +69,7 @@ class ServerTls:
         """`pairs` of certificate chain and key, PEM files; at least one."""
         self._names: dict[str, SSL.Context] = {}
         contexts = []
+        metrics.CERTIFICATE_EXPIRY.forget()  # no alert about what a reload has dropped
         for certificate, key in pairs:
             context = _server_context(certificate, key)
             contexts.append(context)
@@ -118,7 +120,7 @@ class _Towards:
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         connection = SSL.Connection(self._context, None)
-        connection.set_app_data(_Check(self._host))
+        _checks[connection] = _Check(self._host)
         if not is_number(self._host):
             connection.set_tlsext_host_name(self._host.encode("idna"))
         return connection
@@ -130,6 +132,10 @@ class _Check:
     def __init__(self, host: str) -> None:
         self.host = host
         self.wrong = ""
+
+
+_checks: WeakKeyDictionary[SSL.Connection, _Check] = WeakKeyDictionary()
+"""By connection: Twisted takes pyOpenSSL's own place for such things (`set_app_data`) for itself."""
 
 
 def agreed(layer: TLSMemoryBIOProtocol) -> Tls:
@@ -148,8 +154,8 @@ def explain(error: BaseException | None, layer: TLSMemoryBIOProtocol | None) -> 
     if isinstance(error, ConnectionDone):
         return ""
     if isinstance(error, SSL.Error):
-        check = layer.getHandle().get_app_data() if layer is not None else None
-        if isinstance(check, _Check) and check.wrong:
+        check = _checks.get(layer.getHandle()) if layer is not None else None
+        if check is not None and check.wrong:
             return f"TLS: {check.wrong}"
         return f"TLS: {_said(error) or 'handshake failed'}"
     if isinstance(error, ConnectionClosed) and error.__cause__ is not None:
@@ -160,7 +166,7 @@ def explain(error: BaseException | None, layer: TLSMemoryBIOProtocol | None) -> 
 
 def _verify(connection: SSL.Connection, shown: crypto.X509, code: int, depth: int, good: int) -> bool:
     """Called by OpenSSL for each certificate of the chain, the server's own last."""
-    check = connection.get_app_data()
+    check = _checks[connection]
     certificate = shown.to_cryptography()
     if not good:
         check.wrong = _complaint(certificate, code)

@@ -4,8 +4,8 @@ asyncio calls an `Adapter`, Twisted's protocol writes to it. Twisted's stock tra
 arm the poller, send and disarm; the loop's send at once and read in large pieces, for a third of the cost.
 TLS is Twisted's, stacked on top of this like on any other transport.
 
-Runs on uvloop and on asyncio's loop. On uvloop reading can't be paused from within `connectionMade`: the
-protocol may get one piece in spite of it.
+Runs on uvloop and on asyncio's loop; both set TCP_NODELAY on every connection. On uvloop reading can't be
+paused from within `connectionMade`: the protocol may get one piece in spite of it.
 """
 
 import asyncio
@@ -46,6 +46,7 @@ class Adapter(asyncio.Protocol):
     """`loseConnection` was called; Twisted's protocol wrappers look at it."""
 
     def __init__(self, factory: IProtocolFactory) -> None:
+        self.protocol: IProtocol | None = None
         self._factory = factory
         self._producer: IPushProducer | None = None
 
@@ -55,14 +56,17 @@ class Adapter(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self.peer: Address = told(transport.get_extra_info("peername"))
         self.local: Address = told(transport.get_extra_info("sockname"))
-        protocol = self._factory.buildProtocol(self.getPeer())
-        if protocol is None:
-            self.protocol: IProtocol | None = None
-            transport.close()
-            return
-        self._transport.set_write_buffer_limits(WRITE_BUFFER)
-        self.protocol = protocol
-        protocol.makeConnection(self)
+        try:
+            protocol = self._factory.buildProtocol(self.getPeer())
+            if protocol is None:
+                transport.close()
+                return
+            self._transport.set_write_buffer_limits(WRITE_BUFFER)
+            self.protocol = protocol
+            protocol.makeConnection(self)
+        except BaseException:  # the loop logs it, but would leave the connection open, with nobody to mind it
+            self.abortConnection()
+            raise
 
     def data_received(self, data: bytes) -> None:
         if self.protocol is not None:

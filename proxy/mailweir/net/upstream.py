@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
-from mailweir import metrics
+from mailweir import log, metrics
 from mailweir.net.addresses import Place, Tcp, Unix, is_number, parse
 from mailweir.net.connection import Connection
 from mailweir.net.tls import ClientTls
@@ -60,6 +60,15 @@ class UpstreamSide(Connection):
         else:
             self._stand(tls)
 
+    def unsecured(self, reason: str) -> None:
+        if self.stands:
+            log.logger(session=self.relay.session.id, listener=self.listener).warning(
+                "TLS handshake failed",
+                upstream=self._upstream.name,
+                address=str(self._wire.peer),
+                reason=reason,
+            )
+
     def drained(self) -> None:
         self.relay.upstream_drained()
 
@@ -88,7 +97,6 @@ class UpstreamSide(Connection):
 
     def _stand(self, tls: Tls | None) -> None:
         self.stands = True
-        self._upstream.used += 1
         self.received = self.relay.upstream_octets
         self.relay.session.upstream_address = str(self._wire.peer)
         self.ready.set_result(None)
@@ -98,7 +106,7 @@ class UpstreamSide(Connection):
 
 
 class Upstream:
-    """One entry of the configuration's `upstreams`, and how many connections to it there are."""
+    """One entry of the configuration's `upstreams`. `used` connections to it stand or are being made."""
 
     def __init__(
         self,
@@ -118,7 +126,6 @@ class Upstream:
         self.tls = tls
         self.implicit = implicit
         self.used = 0
-        self._dialling = 0
         self._places = [parse(address) for address in addresses]
         self._is_own = is_own
         self._connections = connections
@@ -132,29 +139,48 @@ class Upstream:
 
         `joined` is called with each side that is tried; the last one is what stands.
         """
-        return asyncio.get_running_loop().create_task(self._dial(relay, client, joined))
+        return asyncio.get_running_loop().create_task(self._answer(relay, client, joined))
 
-    async def _dial(self, relay: Relay, client: Connection, joined: Callable[[UpstreamSide], None]) -> None:
-        if self.used + self._dialling >= self._connections:
+    async def _answer(self, relay: Relay, client: Connection, joined: Callable[[UpstreamSide], None]) -> None:
+        """Whatever happens, the relay is told: a client would wait for its greeting for ever."""
+        try:
+            failed = await self._dial(relay, client, joined)
+        except Exception as error:
+            log.logger(session=relay.session.id, listener=client.listener).error(
+                "internal error", exc_info=error
+            )
+            failed = "internal error"
+        if failed:
+            relay.upstream_failed(failed)
+
+    async def _dial(self, relay: Relay, client: Connection, joined: Callable[[UpstreamSide], None]) -> str:
+        """Why there is no connection; empty if one stands."""
+        if self.used >= self._connections:
             self._count("full")
-            relay.upstream_failed(f"all {self._connections} connections to it are in use")
-            return
-        self._dialling += 1
+            return f"all {self._connections} connections to it are in use"
+        self.used += 1
+        tried: list[UpstreamSide] = []
         complaints = []
         try:
             for place in self._places:
                 try:
-                    await self._try(place, relay, client, joined)
+                    await self._try(place, relay, client, joined, tried)
                 except Unreachable as error:
                     complaints.append(f"{place}: {error}")
                 else:
-                    return
+                    return ""
         finally:
-            self._dialling -= 1
-        relay.upstream_failed("; ".join(complaints))
+            if not tried or not tried[-1].stands:
+                self.used -= 1
+        return "; ".join(complaints)
 
     async def _try(
-        self, place: Place, relay: Relay, client: Connection, joined: Callable[[UpstreamSide], None]
+        self,
+        place: Place,
+        relay: Relay,
+        client: Connection,
+        joined: Callable[[UpstreamSide], None],
+        tried: list[UpstreamSide],
     ) -> None:
         """Every number of one address, until one stands."""
         complaint = "no such host"
@@ -162,6 +188,7 @@ class Upstream:
             began = self.clock.seconds()
             side = UpstreamSide(self, client, relay, place.host if isinstance(place, Tcp) else "localhost")
             joined(side)
+            tried.append(side)
             try:
                 async with asyncio.timeout(self._timeout):
                     await self._connect(number, side)
@@ -207,6 +234,9 @@ class Upstream:
         except OSError as error:
             self._count("failed")
             raise Unreachable(f"host name not resolved ({(error.strerror or str(error)).lower()})") from error
+        except UnicodeError as error:  # a label that is empty or too long (IDNA, RFC 3490 4.1)
+            self._count("failed")
+            raise Unreachable("no name that a host can have") from error
         return [Address(str(name[0]), place.port) for *_, name in found]
 
     async def _connect(self, number: Address, side: UpstreamSide) -> None:

@@ -2,9 +2,10 @@
 
     submission -> MTA -> MTA -> (lmtp_port) ... LMTP sink -> IMAP mailbox <- POP3 server
 
-Run as `python -m mailweir.app.demo.servers LMTP_PORT IMAP_PORT USER PASSWORD`: the first MTA hands to the
-second, the second to LMTP_PORT on loopback, which is mailweir's. The ports of the four servers are printed
-as one line of JSON. Every 250 is given only after the next hop gave its own.
+Run as `python -m mailweir.app.demo.servers LMTP_PORT IMAP_PORT SENDER READER PASSWORD`: the first MTA hands
+to the second, the second to LMTP_PORT on loopback, which is mailweir's. SENDER may submit, READER has the
+mailbox. The ports of the four servers are printed as one line of JSON. Every 250 is given only after the
+next hop gave its own.
 """
 
 import email.utils
@@ -18,6 +19,7 @@ from io import BytesIO
 from typing import Any
 
 from twisted.cred import checkers, portal
+from twisted.cred.error import UnauthorizedLogin
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.mail import imap4, pop3, smtp
@@ -161,9 +163,17 @@ class Pop3Server(pop3.POP3):
         self.mailbox = mailbox
 
     def authenticateUserPASS(self, user: bytes, password: bytes) -> "Deferred[Any]":
+        return self._login(user, password == self.mailbox.password.encode())
+
+    def authenticateUserAPOP(self, user: bytes, digest: bytes) -> "Deferred[Any]":
+        """RFC 1939 section 7: the greeting has a timestamp, and curl then asks for nothing else."""
+        wanted = hashlib.md5((self.magic or b"") + self.mailbox.password.encode()).hexdigest()
+        return self._login(user, digest == wanted.encode())
+
+    def _login(self, user: bytes, right: bool) -> "Deferred[Any]":
         def login() -> tuple[Any, Any, Any]:
-            if (user.decode(), password.decode()) != (self.mailbox.user, self.mailbox.password):
-                raise ValueError("wrong user or password")
+            if not right or user != self.mailbox.user.encode():
+                raise UnauthorizedLogin
             return pop3.IMailbox, Maildrop(self.mailbox.read()), lambda: None
 
         return deferToThread(login)
@@ -179,13 +189,13 @@ def hand_to(client: type[smtplib.SMTP], port: Callable[[], int]) -> Hand:
     return hand
 
 
-def main(lmtp_port: int, imap_port: int, user: str, password: str) -> None:
+def main(lmtp_port: int, imap_port: int, sender: str, reader: str, password: str) -> None:
     """Serve until ended."""
     from twisted.internet import reactor
     from twisted.internet.protocol import Protocol, ServerFactory
 
     log.startLogging(sys.stderr, setStdout=False)
-    mailbox = Mailbox(imap_port, user, password)
+    mailbox = Mailbox(imap_port, reader, password)
     ports: dict[str, int] = {}
 
     def serve(name: str, make: Callable[[], Protocol]) -> None:
@@ -196,7 +206,7 @@ def main(lmtp_port: int, imap_port: int, user: str, password: str) -> None:
 
     to_second = hand_to(smtplib.SMTP, lambda: ports["second"])
     to_delivery = hand_to(smtplib.LMTP, lambda: lmtp_port)
-    serve("submission", lambda: Server("mta-one.example", to_second, {user: password}))
+    serve("submission", lambda: Server("mta-one.example", to_second, {sender: password}))
     serve("second", lambda: Server("mta-two.example", to_delivery))
     serve("lmtp", lambda: LmtpServer("mda.example", mailbox.append))
     serve("pop3", lambda: Pop3Server(mailbox))
@@ -205,4 +215,4 @@ def main(lmtp_port: int, imap_port: int, user: str, password: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4])
+    main(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:6])

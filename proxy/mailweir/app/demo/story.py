@@ -5,6 +5,7 @@ mailweir. The story is printed as it happens.
 """
 
 import base64
+import contextlib
 import email
 import email.message
 import email.utils
@@ -14,12 +15,13 @@ import smtplib
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import dkim
 
-from mailweir.app.demo.world import DOMAIN, HOST, PASSWORD, SELECTOR, USER, World, WorldError
+from mailweir.app.demo.world import ANN, BOB, DOMAIN, HOST, PASSWORD, SELECTOR, World, WorldError
 
-SENDER, RECIPIENT = f"ann@{DOMAIN}", "bob@example.net"
+SENDER, RECIPIENT = f"{ANN}@{DOMAIN}", f"{BOB}@example.net"
 
 
 class Wrong(Exception):
@@ -66,6 +68,11 @@ class Story:
         self._log_read = len(self.world.log().splitlines())
 
 
+def shorten(text: str, most: int) -> str:
+    """The text, or its beginning and dots."""
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 def write(subject: str) -> email.message.EmailMessage:
     """A message as a mail program would write it."""
     message = email.message.EmailMessage()
@@ -82,7 +89,7 @@ def submit(world: World, message: email.message.EmailMessage) -> None:
     """Hand a message in, as a mail program does: STARTTLS, login, send."""
     with smtplib.SMTP(HOST, world.ports["submission"]) as client:
         client.starttls(context=world.tls())
-        client.login(USER, PASSWORD)
+        client.login(ANN, PASSWORD)
         client.send_message(message, SENDER, [RECIPIENT])
 
 
@@ -99,7 +106,7 @@ def submission(story: Story) -> None:
 def reading(story: Story) -> bytes:
     story.chapter("2. Bob reads it by POP3")
     client = poplib.POP3(HOST, story.world.ports["pop3"])
-    client.user(USER)
+    client.user(BOB)
     client.pass_(PASSWORD)
     count, size = client.stat()
     story.check(count == 1, f"one message of {size} octets waits")
@@ -108,7 +115,7 @@ def reading(story: Story) -> bytes:
     story.say("its header, top first:")
     fields = email.message_from_bytes(octets)
     for name, value in fields.items():
-        story.say(f"     {name}: {' '.join(value.split())[:90]}")
+        story.say(f"     {name}: {shorten(' '.join(value.split()), 90)}")
     story.check(b"\r\n.a line that begins with a dot" in octets, "the line that begins with a dot is whole")
     return octets
 
@@ -130,7 +137,7 @@ def signature(story: Story, octets: bytes) -> None:
 def trash(story: Story, octets: bytes) -> None:
     story.chapter("4. Bob reads it by IMAP and moves it to the trash")
     with imaplib.IMAP4(HOST, story.world.ports["imap"]) as client:
-        client.login(USER, PASSWORD)
+        client.login(BOB, PASSWORD)
         client.create("Trash")
         client.select("INBOX")
         part = client.fetch("1", "(UID BODY.PEEK[])")[1][0]
@@ -155,7 +162,7 @@ def attachment(story: Story) -> None:
         raise Wrong("invoice.pdf.exe was let through")
     story.hops("submission")
     with imaplib.IMAP4(HOST, story.world.ports["imap"]) as client:
-        client.login(USER, PASSWORD)
+        client.login(BOB, PASSWORD)
         story.check(client.select("INBOX")[1] == [b"0"], "and nothing arrived")
 
 
@@ -196,15 +203,15 @@ def stay(world: World, wait: Callable[[], None]) -> None:
     ports = world.ports
     print(
         f"""
-It stays up. In another terminal, try:
+It stays up. In another terminal (curl and swaks are packages of Debian) try:
 
-   curl -s http://{HOST}:{ports["admin"]}/metrics | grep mailweir_
-   curl --user {USER}:{PASSWORD} imap://{HOST}:{ports["imap"]}/Trash
-   curl --user {USER}:{PASSWORD} pop3://{HOST}:{ports["pop3"]}/
-   swaks --server {HOST}:{ports["submission"]} --tls --auth-user {USER} --auth-password {PASSWORD} \\
+   tail -f {world.folder}/mailweir.log &
+   curl --user {BOB}:{PASSWORD} 'imap://{HOST}:{ports["imap"]}/Trash;MAILINDEX=1'
+   swaks --server {HOST}:{ports["submission"]} --tls --auth-user {ANN} --auth-password {PASSWORD} \\
          --from {SENDER} --to {RECIPIENT}
-   mailweir plugins {world.configuration}
-   tail -f {world.folder}/mailweir.log
+   curl --user {BOB}:{PASSWORD} pop3://{HOST}:{ports["pop3"]}/1
+   curl -s http://{HOST}:{ports["admin"]}/metrics | grep mailweir_
+   {program()} plugins {world.configuration}
 
 Then write a file of your own that names your own servers: conf/mailweir.yaml shows every key.
 Ctrl-C ends everything.""",
@@ -213,7 +220,14 @@ Ctrl-C ends everything.""",
     try:
         wait()
     except KeyboardInterrupt:
-        print()
+        with contextlib.suppress(OSError):  # the terminal may be what went
+            print("\nEnding everything.", flush=True)
+
+
+def program() -> str:
+    """How to call mailweir in a terminal that knows nothing of our virtual environment."""
+    beside = Path(sys.executable).with_name("mailweir")
+    return str(beside) if beside.exists() else "mailweir"
 
 
 def main(once: bool) -> int:

@@ -9,6 +9,7 @@ import datetime
 import ipaddress
 import json
 import os
+import random
 import select
 import signal
 import socket
@@ -27,8 +28,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 HOST = "127.0.0.1"
-USER, PASSWORD = "ann", "weir-demo"
+ANN, BOB, PASSWORD = "ann", "bob", "weir-demo"
 DOMAIN, SELECTOR = "example.org", "demo"
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, `kill`, a closed terminal: each a KeyboardInterrupt here, so that no process stays behind."""
 PATIENCE = 30.0
 """Seconds that a process may take to come up."""
 
@@ -75,6 +78,8 @@ admin:
   listen: 127.0.0.1:{admin}
 
 log: {{format: logfmt, level: info}}
+
+limits: {{drain: 2s}}                 # Ctrl-C is not to wait for who forgot to close a connection
 """
 
 
@@ -83,7 +88,7 @@ class WorldError(Exception):
 
 
 class World:
-    """Use as a context manager; `ports` maps the names in CONFIGURATION to ports."""
+    """Use as a context manager, in the main thread; `ports` maps the names in CONFIGURATION to ports."""
 
     def __init__(self) -> None:
         self.ports: dict[str, int] = {}
@@ -93,6 +98,8 @@ class World:
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> "World":
+        for end in ENDS:
+            signal.signal(end, signal.default_int_handler)
         try:
             self._build()
         except BaseException:
@@ -110,7 +117,9 @@ class World:
         return self.folder / "mailweir.yaml"
 
     def end(self) -> None:
-        """End the processes, the proxy first, and take the folder away."""
+        """End the processes, the proxy first, and take the folder away; an impatient second Ctrl-C waits."""
+        for end in ENDS:
+            signal.signal(end, signal.SIG_IGN)
         for process in reversed(self._processes):
             process.send_signal(signal.SIGTERM)
             try:
@@ -152,13 +161,13 @@ class World:
                 "--port",
                 imap_port,
             ]
-            + ["dict", "--demo-user", USER, "--demo-password", PASSWORD],
+            + ["dict", "--demo-user", BOB, "--demo-password", PASSWORD],
         )
         self._await_port(self.ports["mailbox_imap"], "imap")
         servers = self._start(
             "servers",
             [sys.executable, "-m", "mailweir.app.demo.servers"]
-            + [str(self.ports["delivery"]), imap_port, USER, PASSWORD],
+            + [str(self.ports["delivery"]), imap_port, ANN, BOB, PASSWORD],
             subprocess.PIPE,
         )
         assert servers.stdout is not None
@@ -236,9 +245,16 @@ def write_key(path: Path, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports on loopback that nobody listens on now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((HOST, 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Ports on loopback that nobody listens on now.
+
+    They are below those that Linux gives to whoever asks for any (32768 and up, ip(7)): of those, one might
+    be taken by a client or by another server of ours before its own server has come up.
+    """
+    found: list[int] = []
+    for port in random.sample(range(20000, 32768), 2000):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise WorldError(f"there are no {count} free ports between 20000 and 32767")

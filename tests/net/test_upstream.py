@@ -1,0 +1,326 @@
+"""Reaching a server: which address stands, and the words for why none does."""
+
+import asyncio
+import datetime
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trustme
+
+from mailweir import metrics
+from mailweir.net.upstream import Upstream
+from mailweir.session import Address
+from net.bench import Bench, Forwarder, echo
+
+
+@asynccontextmanager
+async def session(bench: Bench, upstream: Upstream) -> AsyncIterator[asyncio.StreamReader]:
+    """A client of a listener before `upstream`."""
+    async with bench.listener(upstream) as listener:
+        reader, _ = await bench.dial(listener)
+        await bench.until(lambda: bool(bench.relays))
+        yield reader
+
+
+async def outcome(bench: Bench, upstream: Upstream) -> str:
+    """What the relay is told of the dial."""
+    async with session(bench, upstream):
+        await bench.until(lambda: len(bench.relay.events) > 1)
+        return bench.relay.events[1]
+
+
+def attempts(result: str) -> float:
+    return metrics.UPSTREAM_CONNECTS.cell("server", result).value
+
+
+def closed_port() -> int:
+    """A port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def test_the_first_address_that_answers(bench: Bench) -> None:
+    async def main() -> None:
+        before = attempts("failed"), attempts("ok")
+        async with bench.server(echo) as address:
+            upstream = bench.upstream(f"127.0.0.1:{closed_port()}", "unix:/nowhere/s", address)
+            async with session(bench, upstream):
+                await bench.relay.ready.wait()
+                assert bench.relay.session.upstream_address == address
+                assert upstream.used == 1
+            await bench.until(lambda: upstream.used == 0)
+        assert (attempts("failed"), attempts("ok")) == (before[0] + 2, before[1] + 1)
+
+    bench.run(main())
+
+
+def test_every_number_of_a_name(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with bench.server(echo) as address:
+            host, _, port = address.rpartition(":")
+
+            async def found(place: object) -> list[Address]:
+                return [Address("::1", int(port)), Address(host, int(port))]
+
+            upstream = bench.upstream(f"mail.example.org:{port}")
+            monkeypatch.setattr(upstream, "_resolve", found)
+            async with session(bench, upstream):
+                await bench.relay.ready.wait()
+                assert bench.relay.session.upstream_address == address
+
+    bench.run(main())
+
+
+def test_unix_socket(bench: Bench) -> None:
+    async def main() -> None:
+        path = str(bench.folder / "s")
+        server = await asyncio.start_unix_server(echo, path)
+        async with session(bench, bench.upstream(f"unix:{path}")) as reader:
+            await bench.relay.ready.wait()
+            bench.relay.client_octets(b"hello")
+            assert await reader.readexactly(5) == b"hello"
+            assert bench.relay.session.upstream_address == f"unix:{path}"
+        server.close()
+
+    bench.run(main())
+
+
+def test_nobody_there(bench: Bench) -> None:
+    async def main() -> None:
+        one, two = closed_port(), closed_port()
+        upstream = bench.upstream(f"127.0.0.1:{one}", f"127.0.0.1:{two}", "unix:/nowhere/s")
+        assert await outcome(bench, upstream) == (
+            f"upstream failed: 127.0.0.1:{one}: connection refused; 127.0.0.1:{two}: connection refused; "
+            "unix:/nowhere/s: no such file or directory"
+        )
+        assert upstream.used == 0
+
+    bench.run(main())
+
+
+def test_a_name_that_is_not_known(bench: Bench) -> None:
+    async def main() -> None:
+        told = await outcome(bench, bench.upstream("nowhere.invalid:25"))
+        assert told.startswith("upstream failed: nowhere.invalid:25: host name not resolved (")
+
+    bench.run(main())
+
+
+async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(-1)
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example.org"])
+def test_a_name_that_no_host_can_have(bench: Bench, host: str) -> None:
+    async def main() -> None:
+        before = attempts("failed")
+        told = await outcome(bench, bench.upstream(f"{host}:25"))
+        assert told == f"upstream failed: {host}:25: no name that a host can have"
+        assert attempts("failed") == before + 1
+
+    bench.run(main())
+
+
+def test_a_mistake_of_ours_is_told_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        upstream = bench.upstream("mail.example.org:25")
+
+        async def broken(place: object) -> None:
+            raise KeyError(place)
+
+        monkeypatch.setattr(upstream, "_resolve", broken)
+        assert await outcome(bench, upstream) == "upstream failed: internal error"
+        assert upstream.used == 0
+
+    bench.run(main())
+
+
+def test_no_answer_in_time(bench: Bench) -> None:
+    async def main() -> None:
+        before = attempts("timeout")
+        async with bench.server(mute) as address:
+            upstream = bench.upstream(address, verify=False, implicit=True, timeout=0.05)
+            told = await outcome(bench, upstream)
+            assert told == f"upstream failed: {address}: no answer within 0.05 seconds"
+            assert attempts("timeout") == before + 1 and upstream.used == 0
+
+    bench.run(main())
+
+
+def test_our_own_address(bench: Bench) -> None:
+    async def main() -> None:
+        told = await outcome(
+            bench, bench.upstream("127.0.0.1:2525", is_own=lambda address: address.port == 2525)
+        )
+        assert "127.0.0.1:2525: is an address of our own" in told
+
+    bench.run(main())
+
+
+def test_an_upstream_that_nobody_configured(bench: Bench) -> None:
+    async def main() -> None:
+        async with session(bench, bench.upstream("127.0.0.1:1")):
+            bench.relay._dial(bench.relay, "elsewhere")
+            assert (
+                bench.relay.events[-1]
+                == "upstream failed: there is no upstream 'elsewhere' in the configuration"
+            )
+
+    bench.run(main())
+
+
+def test_connections_are_capped(bench: Bench) -> None:
+    async def main() -> None:
+        before = attempts("full")
+        async with bench.server(echo) as address:
+            upstream = bench.upstream(address, connections=1)
+            async with bench.listener(upstream) as listener:
+                _, first = await bench.dial(listener)
+                await bench.until(lambda: bool(bench.relays))
+                await bench.relay.ready.wait()
+                await bench.dial(listener)
+                await bench.until(lambda: len(bench.relays) == 2 and len(bench.relay.events) == 2)
+                assert bench.relay.events[1] == "upstream failed: all 1 connections to it are in use"
+                assert attempts("full") == before + 1
+                first.close()
+                await bench.until(lambda: upstream.used == 0)
+                await bench.dial(listener)
+                await bench.until(lambda: len(bench.relays) == 3 and bench.relay.ready.is_set())
+
+    bench.run(main())
+
+
+def test_a_client_that_leaves_ends_the_dial(bench: Bench) -> None:
+    async def main() -> None:
+        hung_up = asyncio.Event()
+
+        async def hears_the_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                await reader.read(-1)
+            finally:
+                hung_up.set()
+
+        async with bench.server(hears_the_end) as address:
+            upstream = bench.upstream(address, verify=False, implicit=True)
+            async with bench.listener(upstream) as listener:
+                _, writer = await bench.dial(listener)
+                await bench.until(lambda: bool(bench.relays))
+                writer.close()
+                await bench.relay.ended.wait()
+                await hung_up.wait()
+                await bench.until(lambda: not len(bench.register))
+                assert bench.relay.events == ["arrived", "client gone: "]
+                assert upstream.used == 0
+
+    bench.run(main())
+
+
+def test_nothing_is_heard_before_the_relay_has_the_side(bench: Bench) -> None:
+    async def main() -> None:
+        async def greets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"220 hello\r\n")
+            await reader.read(-1)
+
+        async with (
+            bench.server(greets, ssl=bench.server_side("localhost")) as address,
+            session(
+                bench,
+                bench.upstream(
+                    address.replace("127.0.0.1", "localhost"), verify=bench.authority_file, implicit=True
+                ),
+            ) as reader,
+        ):
+            assert await reader.readline() == b"220 hello\r\n"
+
+    bench.run(main())
+
+
+HOUR = datetime.timedelta(hours=1)
+UNTRUSTED = {
+    "expired": "certificate has expired",
+    "wrong name": "certificate is for other.example.org, not for localhost",
+    "no name": "not for localhost",
+    "unknown authority": "certificate is signed by nobody we trust",
+    "not TLS": "TLS: ",
+}
+
+
+@pytest.mark.parametrize("case", UNTRUSTED)
+@pytest.mark.parametrize("implicit", [True, False], ids=["implicit", "starttls"])
+def test_what_is_not_believed(
+    bench: Bench, case: str, implicit: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The session ends, the reason says why, and not one octet has gone up."""
+
+    async def main() -> None:
+        heard: list[bytes] = []
+        context = None
+        if case != "not TLS":
+            past = datetime.datetime.now(datetime.UTC) - HOUR
+            name = {"wrong name": "other.example.org", "no name": "192.0.2.1"}.get(case, "localhost")
+            context = bench.server_side(name, **({"not_after": past} if case == "expired" else {}))
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if not implicit:
+                writer.write(b"220 tls\r\n")
+                if context is not None:
+                    await writer.start_tls(context)
+            if context is None:
+                await reader.read(100)
+                writer.write(b"500 what?\r\n")
+                return
+            heard.append(await reader.read(-1))
+
+        believed = bench.authority_file
+        if case == "unknown authority":
+            believed = bench.folder / "other.pem"
+            trustme.CA().cert_pem.write_to_path(str(believed))
+        async with bench.server(talk, **({"ssl": context} if implicit and context else {})) as address:
+            upstream = bench.upstream(
+                address.replace("127.0.0.1", "localhost"), verify=believed, implicit=implicit
+            )
+            async with session(bench, upstream):
+                relay = bench.relay
+                await relay.ended.wait()
+                assert "upstream secured" not in relay.events
+                told = relay.events[1] if implicit else relay.events[2]
+                assert told.startswith("upstream failed: " if implicit else "upstream gone: TLS: ")
+                assert UNTRUSTED[case] in told
+                logged = capfd.readouterr().out
+                assert implicit or ("TLS handshake failed" in logged and UNTRUSTED[case] in logged)
+        assert not any(heard)
+
+    bench.run(main())
+
+
+def test_anybody_is_believed_where_the_keeper_says_so(bench: Bench) -> None:
+    async def main() -> None:
+        async with bench.server(echo, ssl=bench.server_side("other.example.org")) as address:
+            told = await outcome(bench, bench.upstream(address, verify=False, implicit=True))
+            assert told == "upstream ready TLSv1.3"
+
+    bench.run(main())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_number_is_proven_too(bench: Bench, host: str) -> None:
+    async def main() -> None:
+        async with bench.server(echo, ssl=bench.server_side(host), host=host) as address:
+            told = await outcome(bench, bench.upstream(address, verify=bench.authority_file, implicit=True))
+            assert told == "upstream ready TLSv1.3"
+
+    bench.run(main())
+
+
+def test_the_system_does_not_know_our_authority(bench: Bench, tmp_path: Path) -> None:
+    async def main() -> None:
+        async with bench.server(echo, ssl=bench.server_side("127.0.0.1")) as address:
+            told = await outcome(bench, bench.upstream(address, verify=True, implicit=True))
+            assert "signed by nobody we trust" in told and isinstance(bench.relay, Forwarder)
+
+    bench.run(main())
