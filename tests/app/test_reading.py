@@ -107,6 +107,19 @@ def test_every_mistake_at_once(folder: Path) -> None:
     ]
 
 
+def test_a_listener_with_several_mistakes(folder: Path) -> None:
+    text = SOUND.replace("smtp", "smpt").replace("listen:", "lisen:")
+    assert mistakes(folder, text.replace("upstream: mta\n", "upstream: mtb\n    plugins: [acceslog]\n")) == [
+        "2:3: listeners.mx.listen: is required",
+        "3:15: listeners.mx.protocol: must be smtp, lmtp, pop3 or imap, not smpt; did you mean smtp?",
+        "4:5: listeners.mx.lisen: no such key; did you mean listen?",
+        "5:15: listeners.mx.upstream: no upstream is named mtb; did you mean mta?",
+        "6:15: listeners.mx.plugins.0: acceslog is neither an entry under plugins nor installed; "
+        "did you mean accesslog?",
+        "8:3: warning: upstreams.mta: no listener names it",
+    ]
+
+
 def test_a_warning_keeps_nobody_from_running(folder: Path) -> None:
     file = folder / "m.yaml"
     file.write_text(SOUND + "  spare: {address: 'spare.example.org:25'}\n")

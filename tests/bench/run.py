@@ -8,6 +8,7 @@ say little where load, peer and server share the cores.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -186,6 +187,7 @@ def report(figures: dict[tuple[str, str], list[Figures]]) -> int:
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     seconds = float(os.environ.get("BENCH_SECONDS", "2"))
     rounds = int(os.environ.get("BENCH_ROUNDS", "3"))
     over = report(run(sys.argv[1:], seconds, rounds))

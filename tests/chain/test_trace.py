@@ -33,3 +33,16 @@ def test_trace_prints_each_call(
         "trace mx d helo() raised ValueError('broken')",
         "trace mx e helo(name='a\\nb') -> None",
     ]
+
+
+def test_a_long_argument_is_cut_visibly(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MAILWEIR_TRACE", "1")
+    chain = bench.chain(bench.plug("a", hooks={"helo": lambda name: None}))
+    chain.ask("helo", session=bench.session, name="x" * 98)
+    chain.ask("helo", session=bench.session, name="x" * 99)
+    assert capsys.readouterr().err.splitlines() == [
+        f"trace mx a helo(name='{'x' * 98}') -> None",
+        f"trace mx a helo(name='{'x' * 99}...) -> None",
+    ]

@@ -52,7 +52,7 @@ def read(path: str | Path) -> Reading:
             if not isinstance(data, dict):
                 return Reading(None, mistakes)
             for detail in details:
-                _take_out(data, detail["loc"])
+                _take_out(data, detail)
     plugs, unpluggable = plug_in(document, configuration)
     mistakes = sorted({*mistakes, *unpluggable, *cross_checks(document, configuration)})
     if any(not mistake.warning for mistake in mistakes):
@@ -60,10 +60,18 @@ def read(path: str | Path) -> Reading:
     return Reading(configuration, mistakes, plugs)
 
 
-def _take_out(data: dict[str, Any], loc: Sequence[str | int]) -> None:
-    """Remove the part at `loc`: of something missing what it is missing from, of a list the whole list."""
+STAND_INS = {"protocol": "smtp", "listen": "127.0.0.1:0"}
+"""What a listener without is given, so that the rest of it, its plugins first, is looked at all the same."""
+
+
+def _take_out(data: dict[str, Any], detail: ErrorDetails) -> None:
+    """Remove what is wrong: of something missing what it is missing from, of a list the whole list."""
+    loc = [*map(str, detail["loc"])]
+    if detail["type"] == "missing" and loc[0] == "listeners" and loc[-1] in STAND_INS:
+        data["listeners"][loc[1]][loc[-1]] = STAND_INS[loc[-1]]
+        return
     holder, name = data, ""
-    for key in map(str, loc):
+    for key in loc:
         inner = holder.get(name) if name else holder
         if not isinstance(inner, dict) or key not in inner:
             break

@@ -18,6 +18,8 @@ from mailweir.chain.links import Link
 from mailweir.verdict import printable
 
 VARIABLE = "MAILWEIR_TRACE"
+SHOWN = 100
+"""Characters of each argument; dots stand for the others."""
 
 
 def wanted() -> bool:
@@ -61,7 +63,8 @@ def _seen(answer: Any, asked: str) -> Any:
 
 
 def _shown(name: str, fact: object) -> str:
-    return f"{name}={printable(repr(fact), 100)}"
+    text = printable(repr(fact), SHOWN + 1)
+    return f"{name}={text if len(text) <= SHOWN else text[:SHOWN] + '...'}"
 
 
 def _say(text: str) -> None:

@@ -35,6 +35,18 @@ def test_every_step_is_as_it_should_be() -> None:
     assert "\033" not in done.stdout
 
 
+def test_the_mailbox_server_is_an_extra() -> None:
+    hidden = "import importlib.util, sys; importlib.util.find_spec = lambda name: None"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{hidden}; from mailweir.app.demo import main; sys.exit(main(True))"],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("The demo could not start: its mailbox server is not installed; ")
+    assert "-m pip install pymap" in done.stdout
+
+
 class Terminal:
     """A demo that stays up because somebody looks."""
 

@@ -6,6 +6,7 @@ with the world.
 
 import contextlib
 import datetime
+import importlib.util
 import ipaddress
 import json
 import os
@@ -144,6 +145,11 @@ class World:
             return str(answer.read().decode())
 
     def _build(self) -> None:
+        if importlib.util.find_spec("pymap") is None:
+            raise WorldError(
+                f"its mailbox server is not installed; {sys.executable} -m pip install pymap, "
+                "or in a checkout: make demo"
+            )
         ours = ("submission", "delivery", "pop3", "imap", "admin", "mailbox_imap")
         self.ports = dict(zip(ours, free_ports(len(ours)), strict=True))
         self._make_certificate()
