@@ -12,7 +12,8 @@ import trustme
 
 from mailweir import metrics
 from mailweir.net.upstream import Upstream
-from mailweir.session import Address
+from mailweir.relay.side import Side
+from mailweir.session import Address, Tls
 from net.bench import Bench, Forwarder, echo
 
 
@@ -216,6 +217,29 @@ def test_a_client_that_leaves_ends_the_dial(bench: Bench) -> None:
                 await bench.until(lambda: not len(bench.register))
                 assert bench.relay.events == ["arrived", "client gone: "]
                 assert upstream.used == 0
+
+    bench.run(main())
+
+
+def test_a_client_that_leaves_as_upstream_stands(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop has not told the dialler yet that it connected: the server's end must be told all the same."""
+    stands = Forwarder.upstream_ready
+
+    def leaving(relay: Forwarder, side: Side, tls: Tls | None) -> None:
+        stands(relay, side, tls)
+        relay.client.abort()
+
+    monkeypatch.setattr(Forwarder, "upstream_ready", leaving)
+
+    async def main() -> None:
+        async with bench.server(echo) as address:
+            upstream = bench.upstream(address)
+            async with bench.listener(upstream) as listener:
+                await bench.dial(listener)
+                await bench.until(lambda: bool(bench.relays))
+                await bench.until(lambda: bench.relay.ended.is_set())
+                assert bench.relay.events[-2:] == ["client gone: ", "upstream gone: "]
+                await bench.until(lambda: upstream.used == 0)
 
     bench.run(main())
 

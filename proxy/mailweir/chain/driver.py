@@ -58,7 +58,7 @@ def _ended(done: Done, task: "asyncio.Task[Any]") -> None:
 async def _result(awaitable: Awaitable[Any]) -> Any:
     try:
         return await awaitable
-    except SystemExit as error:  # asyncio would end the whole program
+    except (SystemExit, KeyboardInterrupt) as error:  # asyncio would end the whole program
         raise RuntimeError("the plugin asked the program to exit") from error
 
 

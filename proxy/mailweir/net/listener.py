@@ -100,7 +100,7 @@ class ClientSide(Connection):
             self.close()
 
     def gone(self, reason: str) -> None:
-        if self._dialling is not None:
+        if self._dialling is not None and (self._upstream is None or not self._upstream.stands):
             self._dialling.cancel()
         if self.relay is not None:
             self.relay.client_gone(reason)

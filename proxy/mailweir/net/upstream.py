@@ -8,6 +8,7 @@ it hears the first octet from it.
 import asyncio
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import Factory
@@ -189,26 +190,25 @@ class Upstream:
             side = UpstreamSide(self, client, relay, place.host if isinstance(place, Tcp) else "localhost")
             joined(side)
             tried.append(side)
+            result = "failed"
             try:
                 async with asyncio.timeout(self._timeout):
                     await self._connect(number, side)
                     await side.ready
             except TimeoutError:
-                self._count("timeout")
-                complaint = f"no answer within {self._timeout:g} seconds"
+                result, complaint = "timeout", f"no answer within {self._timeout:g} seconds"
             except OSError as error:
-                self._count("failed")
                 complaint = os.strerror(error.errno).lower() if error.errno else str(error)
             except Unreachable as error:
-                self._count("failed")
                 complaint = str(error)
-            else:
-                self._count("ok")
-                self._seconds.observe(self.clock.seconds() - began)
-                return
             finally:
                 if not side.stands:
                     side.withdraw()
+            if side.stands:  # even if the time was up before the loop came to say so
+                self._count("ok")
+                self._seconds.observe(self.clock.seconds() - began)
+                return
+            self._count(result)
         raise Unreachable(complaint)
 
     async def _numbers(self, place: Place) -> list[Address]:
@@ -240,11 +240,21 @@ class Upstream:
         return [Address(str(name[0]), place.port) for *_, name in found]
 
     async def _connect(self, number: Address, side: UpstreamSide) -> None:
+        """Connect; once the side has been told of its connection, only the side may end it.
+
+        Cancelled a moment later, uvloop would close the socket and tell nobody.
+        """
         loop = asyncio.get_running_loop()
+        made = partial(Adapter, _Once(side))
         if number.port:
-            await loop.create_connection(lambda: Adapter(_Once(side)), number.host, number.port)
+            connecting = loop.create_task(loop.create_connection(made, number.host, number.port))
         else:
-            await loop.create_unix_connection(lambda: Adapter(_Once(side)), number.host)
+            connecting = loop.create_task(loop.create_unix_connection(made, number.host))
+        try:
+            await asyncio.shield(connecting)
+        finally:
+            if not side.connected:
+                connecting.cancel()
 
     def _count(self, result: str) -> None:
         metrics.UPSTREAM_CONNECTS.cell(self.name, result).add()

@@ -21,6 +21,7 @@ from mailweir.relay.duties import Duties
 from mailweir.relay.patience import Patience
 from mailweir.relay.rules import Rules
 from mailweir.relay.side import Dial, Side
+from mailweir.relay.stranger import FirstLook, Stranger
 from mailweir.session import Leg, Outcome, Session, Tls, Transaction
 from mailweir.verdict import Decision, Route
 from mailweir.wire.errors import ProtocolError
@@ -66,7 +67,7 @@ class Conversation(Duties):
         self._closed = False
         self._greeted = False
         self._client = Direction(
-            from_client, self.on_client, self._client_erred, lambda: self._broke(Failure()), client
+            FirstLook(from_client), self.on_client, self._client_erred, lambda: self._broke(Failure()), client
         )
         self._upstream = Direction(
             from_upstream, self.on_upstream, self._upstream_erred, lambda: self._broke(Failure())
@@ -95,8 +96,7 @@ class Conversation(Duties):
 
     def upstream_failed(self, reason: str) -> None:
         if "client" not in self._gone:
-            self.log.warning("upstream unreachable", upstream=self.session.upstream, reason=reason)
-            self._safely(self.refuse_session, None, reason)
+            self._safely(self.unreachable, reason)
 
     def client_octets(self, data: bytes) -> None:
         self._patience.touch()
@@ -250,6 +250,14 @@ class Conversation(Duties):
         if self.upstream is not None:
             self.upstream.abort()
 
+    def unreachable(self, reason: str) -> None:
+        """Before the client is greeted: there is no upstream that could be spoken to."""
+        self.warn_of_upstream(reason)
+        self.refuse_session(None, reason)
+
+    def warn_of_upstream(self, reason: str) -> None:
+        self.log.warning("upstream unreachable", upstream=self.session.upstream, reason=reason)
+
     def broke_rules(self, leg: Leg, error: ProtocolError) -> None:
         """Count what a side said against the rules, and log it, so that nobody fills the log with nothing."""
         tally.broken_rule(self.session, leg)
@@ -307,7 +315,12 @@ class Conversation(Duties):
             self._safely(self.on_drained, leg)
 
     def _client_erred(self, error: ProtocolError) -> None:
-        self.broke_rules("client", error)
+        if isinstance(error, Stranger):
+            self._client.end()
+            tally.broken_rule(self.session, "client")
+            self.log.info(error.text, client=self.session.client.host)
+        else:
+            self.broke_rules("client", error)
         self.on_client_error(error)
 
     def _upstream_erred(self, error: ProtocolError) -> None:

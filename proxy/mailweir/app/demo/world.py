@@ -100,7 +100,7 @@ class World:
 
     def __enter__(self) -> "World":
         for end in ENDS:
-            signal.signal(end, signal.default_int_handler)
+            signal.signal(end, interrupted)
         try:
             self._build()
         except BaseException:
@@ -119,8 +119,7 @@ class World:
 
     def end(self) -> None:
         """End the processes, the proxy first, and take the folder away; an impatient second Ctrl-C waits."""
-        for end in ENDS:
-            signal.signal(end, signal.SIG_IGN)
+        heed_no_more()
         for process in reversed(self._processes):
             process.send_signal(signal.SIGTERM)
             try:
@@ -238,6 +237,17 @@ class World:
         )
         (self.folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         write_key(self.folder / "key.pem", key)
+
+
+def interrupted(signum: int, frame: object) -> None:
+    """The first signal ends the story; from then on nothing may come between us and the end of the others."""
+    heed_no_more()
+    raise KeyboardInterrupt
+
+
+def heed_no_more() -> None:
+    for end in ENDS:
+        signal.signal(end, signal.SIG_IGN)
 
 
 def write_key(path: Path, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> None:

@@ -37,7 +37,7 @@ class Greeting(Opening):
         self._preauth = event.name == "PREAUTH"
         clear = relay.rules.upstream_tls == "starttls" and relay.session.upstream_tls is None
         if self._preauth and (clear or not relay.offers.secure):
-            relay.refuse_session(None, "PREAUTH where TLS is required")  # it would rule STARTTLS out
+            relay.unreachable("PREAUTH where TLS is required")  # it would rule STARTTLS out
         elif clear:
             self._send(b"STARTTLS", self._begins_tls)
         else:
@@ -48,7 +48,7 @@ class Greeting(Opening):
         if not isinstance(event, Tagged):
             return
         if event.status != "OK":
-            relay.refuse_session(None, "upstream offers no TLS")
+            relay.unreachable("upstream offers no TLS")
         elif relay.from_upstream.rest():
             raise ProtocolError("octets in clear behind STARTTLS", fatal=True)
         else:

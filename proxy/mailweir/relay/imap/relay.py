@@ -216,7 +216,7 @@ class ImapRelay(ImapBase):
         if self.over:
             return
         if not self._greeted:
-            self.refuse_session(None, reason)
+            self.unreachable(reason or "upstream closed")
         elif self._heard_bye:
             self.hang_up(reason)
         else:

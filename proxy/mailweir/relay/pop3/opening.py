@@ -68,7 +68,7 @@ class UpstreamStls(Exchange):
     def replied(self, reply: Reply) -> None:
         talk = self.talk
         if not reply.ok:
-            talk.refuse_session(None, "upstream offers no TLS")
+            talk.unreachable("upstream offers no TLS")
         elif talk.from_upstream.waiting:
             raise ProtocolError("octets in clear behind STLS", fatal=True)
         else:

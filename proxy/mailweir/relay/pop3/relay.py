@@ -73,7 +73,9 @@ class Pop3Relay(Talk):
         if self.over:
             return
         head = self._close_unknown()
-        if isinstance(head, Dialogue) and head.turn == "client":
+        if error.fatal:
+            self.last_word(words.error(error.text), error.text)
+        elif isinstance(head, Dialogue) and head.turn == "client":
             head.cancel(words.error(error.text))
         else:
             self.answer("other", words.error(error.text))
@@ -89,7 +91,7 @@ class Pop3Relay(Talk):
         if self.over:
             return
         if self.session.state == "connected":
-            self.refuse_session(None, reason)
+            self.unreachable(reason or "upstream closed")
             return
         exchanges = self.ledger.abandon()
         self.drop(exchanges)

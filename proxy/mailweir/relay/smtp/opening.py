@@ -80,7 +80,7 @@ class Opening:
 
     def _refuse(self, reason: str) -> None:
         talk = self._talk
-        talk.log.warning("no TLS with upstream", upstream=talk.session.upstream, reason=reason)
+        talk.warn_of_upstream(reason)
         text = words.NO_TLS_UPSTREAM._replace(status="")
         talk.part(talk.words(text._replace(text=f"{talk.rules.hostname} {text.text}")), reason)
 

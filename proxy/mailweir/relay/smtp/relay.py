@@ -152,7 +152,7 @@ class SmtpRelay(Talk):
         if self.closing or self.orphaned:
             return
         if not self._greeted:
-            self.refuse_session(None, reason)
+            self.unreachable(reason or "upstream closed")
             return
         slot = self.ledger.head
         if self.ending is not None:
