@@ -4,6 +4,10 @@
       accesslog:
         addresses: plain      # plain | hash | off
 
+Recipients that were refused beside others that were not are told apart: `to` and `nrcpt` are who may get the
+message, `refused`, `nrefused` and `refused_by` who may not, and who said so. Where all were refused they
+stand in `to`, and `verdict` and `by` say it.
+
 A line `message` is written when the fate of a message is known, a line `session` when both sides are
 closed; `session` joins the two. Times are seconds, sizes octets. What is not known is left out. How a line
 looks is the log's business (`log: {format: json | logfmt | console}`).
@@ -21,10 +25,10 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from mailweir import Session, Transaction, hookimpl, log_event
+from mailweir import Recipient, Session, Transaction, hookimpl, log_event
 
 SHOWN = 20
-"""Recipients in one line at most; `nrcpt` counts all."""
+"""Recipients in one list at most; `nrcpt` counts all, `nrefused` up to a thousand."""
 
 REASON = 200
 """Characters of a verdict's text at most."""
@@ -52,7 +56,10 @@ class AccessLog:
     def message_done(self, session: Session, transaction: Transaction) -> None:
         shown = self._shown
         envelope = transaction.envelope
-        recipients = envelope.accepted or envelope.recipients
+        recipients = envelope.accepted
+        refused = [one for one in envelope.recipients if one.refused_by]
+        if not recipients:
+            recipients, refused = envelope.recipients, []
         decision = transaction.decision
         reply = transaction.reply
         log_event(
@@ -66,8 +73,11 @@ class AccessLog:
                 "login": shown(session.login),
                 "stage": transaction.stage,
                 "from": shown(envelope.sender) or ("<>" if recipients and self._plain else None),
-                "to": ",".join([shown(one.address) or "" for one in recipients[:SHOWN]]).strip(",") or None,
+                "to": self._list(recipients),
                 "nrcpt": len(recipients) or None,
+                "refused": self._list(refused),
+                "nrefused": len(refused) or None,
+                "refused_by": ",".join(sorted({one.refused_by for one in refused})) or None,
                 "size": transaction.size,
                 "verdict": transaction.outcome,
                 "by": decision.plugin if decision else "upstream" if reply else None,
@@ -79,6 +89,10 @@ class AccessLog:
                 "asked": transaction.asked or None,
             },
         )
+
+    def _list(self, recipients: list[Recipient]) -> str | None:
+        shown = self._shown
+        return ",".join([shown(one.address) or "" for one in recipients[:SHOWN]]).strip(",") or None
 
     @hookimpl
     def session_closed(self, session: Session) -> None:

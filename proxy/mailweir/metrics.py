@@ -164,7 +164,11 @@ MESSAGES = Counter(
 MESSAGE_OCTETS = Histogram(
     "mailweir_message_size_bytes", "Sizes of messages as they came.", ("listener", "protocol"), OCTETS
 )
-LOGINS = Counter("mailweir_logins_total", "Logins by what upstream said.", ("listener", "protocol", "result"))
+LOGINS = Counter(
+    "mailweir_logins_total",
+    "Logins: upstream accepted or rejected them, or a plugin refused them.",
+    ("listener", "protocol", "result"),
+)
 VERDICTS = Counter(
     "mailweir_verdicts_total",
     "Verdicts of plugins by hook; mode shadow: what would have been done.",

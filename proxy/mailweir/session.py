@@ -50,11 +50,15 @@ class Tls:
 
 @dataclass(slots=True, eq=False)
 class Recipient:
-    """One RCPT. `address` is what stood between the angle brackets, `parameters` the rest, verbatim."""
+    """One RCPT. `address` is what stood between the angle brackets, `parameters` the rest, verbatim.
+
+    `refused_by` is who said no to it: a plugin's name or "upstream"; empty as long as nobody did.
+    """
 
     address: str
     parameters: str = ""
     accepted: bool = False
+    refused_by: str = ""
 
     @property
     def local(self) -> str:

@@ -69,7 +69,9 @@ def test_a_future_and_anything_with_await(bench: Any) -> None:
     assert result(asked) == Decision(NO, "a")
 
 
-@pytest.mark.parametrize("error", [SystemExit(1), KeyboardInterrupt(), asyncio.CancelledError(), CancelledError()])
+@pytest.mark.parametrize(
+    "error", [SystemExit(1), KeyboardInterrupt(), asyncio.CancelledError(), CancelledError()]
+)
 def test_a_coroutine_that_ends_itself_is_a_failure(bench: Any, error: BaseException) -> None:
     async def answer() -> None:
         raise error

@@ -111,6 +111,8 @@ def test_reasons() -> None:
     assert explain(odd, None) == "what now"
     assert explain(ConnectionLost(), None) == "connection lost"
     assert explain(SSL.Error([("SSL routines", "", "no shared cipher")]), None) == "TLS: no shared cipher"
+    clear = SSL.Error([("SSL routines", "", "wrong version number")])
+    assert explain(clear, None) == "TLS: wrong version number (no TLS is spoken here)"
     assert explain(SSL.Error(), None) == "TLS: handshake failed"
 
 

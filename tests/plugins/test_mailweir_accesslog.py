@@ -137,6 +137,32 @@ def test_recipients_are_those_that_were_accepted(weir: Weir, log: Log) -> None:
     assert [(fields["to"], fields["nrcpt"]) for _, fields in log] == [("b@x", 1), ("a@x,b@x", 2)]
 
 
+def test_recipients_that_were_refused_beside_others(weir: Weir, log: Log) -> None:
+    done = transaction("accepted", "250 ok", None, "a@x", "b@x", "c@x", "d@x")
+    for number, by in ((1, "noroot"), (2, "upstream"), (3, "noroot")):
+        recipient = done.envelope.recipients[number]
+        recipient.accepted, recipient.refused_by = False, by
+    weir.plug(AccessLog).tell("message_done", transaction=done)
+    ((_, fields),) = log
+    assert (fields["to"], fields["nrcpt"]) == ("a@x", 1)
+    assert (fields["refused"], fields["nrefused"], fields["refused_by"]) == (
+        "b@x,c@x,d@x",
+        3,
+        "noroot,upstream",
+    )
+
+
+@pytest.mark.parametrize("how", ["hash", "off"])
+def test_refused_recipients_are_hidden_like_others(weir: Weir, log: Log, how: str) -> None:
+    done = transaction("accepted", "250 ok", None, "a@x", *(f"bob{number}@x" for number in range(100)))
+    for recipient in done.envelope.recipients[1:]:
+        recipient.accepted, recipient.refused_by = False, "upstream"
+    weir.plug(AccessLog, addresses=how).tell("message_done", transaction=done)
+    ((_, fields),) = log
+    assert "bob" not in str(fields) and fields["nrefused"] == 100
+    assert len(fields.get("refused", "").split(",")) == (SHOWN if how == "hash" else 1)
+
+
 def test_a_line_is_bounded(weir: Weir, log: Log) -> None:
     done = transaction("accepted", "250 ok", None, *(f"{number}@x" for number in range(1000)))
     weir.plug(AccessLog).tell("message_done", transaction=done)
@@ -258,6 +284,54 @@ def test_on_the_wire(weir: Weir, log: Log) -> None:
     assert (fields["from"], fields["to"]) == ("ann@example.org", "bob@example.net")
     assert (fields["size"], fields["by"], fields["queue_id"]) == (18, "upstream", "1F2")
     assert closed["messages"] == 1
+
+
+class NoRoot:
+    """Refuses one recipient."""
+
+    @hookimpl
+    def rcpt_to(self, recipient: Recipient) -> Reject | None:
+        return Reject("no mail for root") if recipient.local == "root" else None
+
+
+def test_a_recipient_refused_beside_another_on_the_wire(weir: Weir, log: Log) -> None:
+    weir.plug(AccessLog).plug(NoRoot()).play(
+        CONVERSATION.replace("C> DATA", "C> RCPT TO:<root@example.net>\nC< 550 no mail for root (s1)")
+        + """
+        C> RCPT TO:<eve@example.net>
+        U< RCPT TO:<eve@example.net>
+        U> 550 who?
+        C< 550 who?
+        C> DATA
+        U< DATA
+        U> 354 go
+        C< 354 go
+        C> x|.
+        U< x|.
+        U> 250 ok
+        C< 250 ok
+        """
+    )
+    ((_, fields),) = log
+    assert (fields["to"], fields["nrcpt"], fields["verdict"]) == ("bob@example.net", 1, "accepted")
+    assert (fields["refused"], fields["refused_by"]) == (
+        "root@example.net,eve@example.net",
+        "NoRoot,upstream",
+    )
+
+
+@pytest.mark.parametrize(
+    "end", ["C> RSET\nU< RSET", "C> QUIT\nU< QUIT\nU> 221 bye\nC< 221 bye", "C! gone\nU< QUIT"]
+)
+def test_all_recipients_refused_and_no_text(weir: Weir, log: Log, end: str) -> None:
+    before = CONVERSATION.split("C> RCPT")[0]
+    weir.plug(AccessLog).plug(NoRoot()).play(
+        f"{before}C> RCPT TO:<root@example.net>\nC< 550 no mail for root (s1)\n{end}"
+    )
+    (_, fields), *_ = log
+    assert (fields["to"], fields["nrcpt"], fields["verdict"]) == ("root@example.net", 1, "rejected")
+    assert (fields["by"], fields["reason"]) == ("NoRoot", "no mail for root")
+    assert "refused" not in fields
 
 
 def test_a_refusal_on_the_wire(weir: Weir, log: Log) -> None:

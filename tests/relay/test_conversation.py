@@ -4,6 +4,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
+from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred
 
 from mailweir import Accept, Close, Discard, Quarantine, Reject, Route, Session, Verdict, hookimpl, metrics
@@ -114,6 +115,56 @@ def test_unreachable() -> None:
     stage.begin()
     assert stage.client.heard.startswith(b"-ERR [SYS/TEMP]")
     assert b"no route" not in stage.client.heard
+
+
+NO_SESSION: dict[str, tuple[Protocol, str, str]] = {
+    "smtp, not offered": ("smtp", "U> 220 x;U< EHLO localhost;U> 250 x", "upstream offers no TLS"),
+    "lmtp, not offered": ("lmtp", "U> 220 x;U< LHLO localhost;U> 250 x", "upstream offers no TLS"),
+    "smtp, refused": (
+        "smtp",
+        "U> 220 x;U< EHLO localhost;U> 250-x|250 STARTTLS;U< STARTTLS;U> 454 x",
+        "upstream refused STARTTLS",
+    ),
+    "pop3, refused": ("pop3", "U> +OK x;U< STLS;U> -ERR x", "upstream offers no TLS"),
+    "imap, refused": ("imap", "U> * OK x;U< mw0 STARTTLS;U> mw0 BAD x", "upstream offers no TLS"),
+    "imap, PREAUTH": ("imap", "U> * PREAUTH x", "PREAUTH where TLS is required"),
+    "smtp, another protocol": ("smtp", "U> +OK x", "upstream broke the rules: not a reply"),
+    "lmtp, another protocol": ("lmtp", "U> * OK x", "upstream broke the rules: not a reply"),
+    "pop3, another protocol": ("pop3", "U> 220 x", "upstream broke the rules: neither +OK nor -ERR"),
+    "imap, another protocol": ("imap", "U> 220 x", "upstream broke the rules: not a response"),
+    "smtp, closes": ("smtp", "U! gone", "upstream closed"),
+    "pop3, reset": ("pop3", "U! reset", "reset"),
+    "imap, silent": ("imap", "T+ 631", "upstream silent"),
+}
+
+
+@pytest.mark.parametrize(("protocol", "script", "reason"), NO_SESSION.values(), ids=NO_SESSION.keys())
+def test_an_upstream_that_can_not_be_spoken_to_is_a_warning(
+    protocol: Protocol, script: str, reason: str
+) -> None:
+    with capture_logs() as logs:
+        stage = Stage(protocol, [], Rules(upstream="mta", upstream_tls="starttls"))
+        for row in script.split(";"):
+            stage.play(row) if row[:2] == "U<" else _said(stage, row)
+    assert stage.client.state == "closed"
+    warnings = [line for line in logs if line["log_level"] == "warning"]
+    assert warnings == [
+        {"event": "upstream unreachable", "log_level": "warning", "upstream": "mta", "reason": reason}
+    ]
+
+
+def _said(stage: Stage, row: str) -> None:
+    """Play one row whose answer is of no interest."""
+    stage._row(row[:2], row[2:].strip())
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_shutting_down_is_nothing_to_warn_of(protocol: Protocol) -> None:
+    with capture_logs() as logs:
+        stage = Stage(protocol)
+        stage.begin()
+        stage.relay.retire()
+    assert [line for line in logs if line["log_level"] == "warning"] == []
 
 
 def test_our_own_mistake_cuts_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:

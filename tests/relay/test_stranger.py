@@ -69,8 +69,10 @@ OURS: dict[str, tuple[Protocol, str]] = {
 @pytest.mark.parametrize(("protocol", "line"), OURS.values(), ids=OURS.keys())
 def test_what_only_looks_like_http_goes_up(protocol: Protocol, line: str) -> None:
     greeting = GREETINGS[protocol]
-    rows = "\n".join(f"C> {octet}\\" for octet in line[:3])
-    Stage(protocol).play(f"U> {greeting}\nC< {greeting}\n{rows}\nC> {line[3:]}\nU< {line}")
+    stage = Stage(protocol).play(f"U> {greeting}\nC< {greeting}")
+    for octet in f"{line}\r\n".encode():
+        stage.say("client", bytes([octet]))
+    stage.play(f"U< {line}")
 
 
 def test_only_the_first_line_is_looked_at() -> None:

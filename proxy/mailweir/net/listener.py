@@ -77,7 +77,7 @@ class ClientSide(Connection):
 
     def unsecured(self, reason: str) -> None:
         log.logger(session=self._id, listener=self.listener).info(
-            "TLS handshake failed", client=str(self.session.client), reason=reason
+            "TLS handshake failed", client=self.session.client.host, reason=reason
         )
 
     def drained(self) -> None:

@@ -157,7 +157,9 @@ def explain(error: BaseException | None, layer: TLSMemoryBIOProtocol | None) -> 
         check = _checks.get(layer.getHandle()) if layer is not None else None
         if check is not None and check.wrong:
             return f"TLS: {check.wrong}"
-        return f"TLS: {_said(error) or 'handshake failed'}"
+        said = _said(error) or "handshake failed"
+        # OpenSSL takes the first octets of a greeting for a version
+        return f"TLS: {said}{' (no TLS is spoken here)' if 'wrong version number' in said else ''}"
     if isinstance(error, ConnectionClosed) and error.__cause__ is not None:
         cause = error.__cause__
         return (cause.strerror or str(cause)).lower() if isinstance(cause, OSError) else str(cause)

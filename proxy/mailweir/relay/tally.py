@@ -4,8 +4,23 @@ Verbs are counted where they are known (each protocol's own table), verdicts by 
 upstreams by `net`.
 """
 
+import re
+
+from structlog.typing import FilteringBoundLogger
+
 from mailweir import metrics
 from mailweir.session import Leg, Session, Transaction
+from mailweir.verdict import Decision, printable
+
+NAME = 120
+"""Characters of a login name in the log at most."""
+
+_WORDS = re.compile(
+    rb"[2-5]\d\d(?:[ -][245](?:\.\d{1,3}){2})?"  # SMTP
+    rb"|-ERR(?: \[[\w/-]{1,40}\])?"  # POP3, RFC 2449 8
+    rb"|(?:NO|BAD)(?: \[[\w-]{1,40}\])?"  # IMAP
+)
+"""What of an answer is in a registry; the rest likes to repeat what was said."""
 
 
 def began(session: Session) -> None:
@@ -23,9 +38,36 @@ def ended(session: Session) -> None:
     metrics.OCTETS_CARRIED.cell(listener, protocol, "from_upstream").add(session.octets_from_upstream)
 
 
-def login(session: Session, *, accepted: bool) -> None:
-    """Upstream has answered a login. One that a plugin refused is counted as its verdict."""
-    metrics.LOGINS.cell(session.listener, session.protocol, "accepted" if accepted else "rejected").add()
+def login(
+    session: Session,
+    log: FilteringBoundLogger,
+    mechanism: str,
+    user: str,
+    answer: bytes | Decision,
+    *,
+    accepted: bool = False,
+) -> None:
+    """The fate of a login: upstream's answer to it, or a plugin's refusal, of which upstream knows nothing.
+
+    One that failed is logged: whose address it came from is for those who keep guessers out. `user` is the
+    name, empty where none was read as one. Of upstream's answer the log gets the codes, which tell a wrong
+    password from a server in trouble.
+    """
+    decided = isinstance(answer, Decision)
+    result = "accepted" if accepted else "refused" if decided else "rejected"
+    metrics.LOGINS.cell(session.listener, session.protocol, result).add()
+    if accepted:
+        return
+    words = None if isinstance(answer, Decision) else _WORDS.match(answer)
+    facts = {
+        "protocol": session.protocol,
+        "client": session.client.host,
+        "login": printable(user, NAME) or None,
+        "mechanism": mechanism,
+        "by": answer.plugin if isinstance(answer, Decision) else "upstream",
+        "reply": words[0].decode() if words else None,
+    }
+    log.info("login failed", **{key: fact for key, fact in facts.items() if fact is not None})
 
 
 def message(session: Session, transaction: Transaction) -> None:

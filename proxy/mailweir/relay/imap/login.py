@@ -29,7 +29,7 @@ def login(relay: ImapBase, event: CommandLine) -> None:
     else:
         slot = Slot(event.tag, event.name)
         parts: list[Line | bytes] = [event]
-        slot.completed = lambda completion: _completed(relay, completion, _user(event, parts))
+        slot.completed = lambda completion: _answered(relay, completion, event, parts)
         slot.alone = True
         relay.expect(slot)
         Forward(relay, slot, lambda more: _remember(parts, more)).begin(event)
@@ -108,7 +108,9 @@ class Sasl(Dialogue):
                 return  # upstream gave up meanwhile: the response would be a command
             if decision is None or decision.passes:
                 self._send(octets)
-            elif words.closes(decision):
+                return
+            _refused(relay, credentials, decision)
+            if words.closes(decision):
                 relay.farewell(words.farewell(decision, relay.session.id), f"closed by {decision.plugin}")
             else:
                 self._stop(words.verdict(self.slot.tag, decision, relay.session.id, "AUTHENTICATIONFAILED"))
@@ -138,10 +140,12 @@ class Sasl(Dialogue):
         relay = self._relay
         relay.dialogue = None
         relay.from_client.dialogue = False
-        if event.status != "OK" or self.slot.instead is None:
+        if self.slot.instead is None:
             _completed(relay, event, self._responses.user, self._responses.mechanism)
-        else:
+        elif event.status == "OK":
             relay.cut("upstream accepted a login that was called off")
+        else:
+            _failed(relay)
 
 
 def _ask(relay: ImapBase, event: CommandLine, parts: list[Line | bytes]) -> None:
@@ -153,6 +157,7 @@ def _ask(relay: ImapBase, event: CommandLine, parts: list[Line | bytes]) -> None
 
     def judged(decision: Decision | None) -> None:
         if decision is not None and not decision.passes:
+            _refused(relay, credentials, decision)
             if words.closes(decision):
                 relay.farewell(words.farewell(decision, relay.session.id), f"closed by {decision.plugin}")
             else:
@@ -203,9 +208,29 @@ def _user(event: CommandLine, parts: list[Line | bytes]) -> str:
     return text(parts[1]) if len(parts) > 1 and isinstance(parts[1], bytes) else ""
 
 
+def _answered(relay: ImapBase, completion: Tagged, event: CommandLine, parts: list[Line | bytes]) -> None:
+    """LOGIN, passed as it came. Of one that failed only what is surely a name may be logged."""
+    if completion.status == "OK":
+        _completed(relay, completion, _user(event, parts))
+    else:
+        credentials = _credentials(event, parts)
+        _completed(relay, completion, credentials.user if credentials is not None else "")
+
+
 def _completed(relay: ImapBase, event: Tagged, user: str, mechanism: str = "LOGIN") -> None:
-    tally.login(relay.session, accepted=event.status == "OK")
-    if event.status == "OK":
+    accepted = event.status == "OK"
+    answer = event.raw[len(event.tag) + 1 :].upper()
+    tally.login(relay.session, relay.log, mechanism, user, answer, accepted=accepted)
+    if accepted:
         relay.logged_in(user, mechanism)
     else:
-        relay.offers.authenticated = relay.session.state == "authenticated"
+        _failed(relay)
+
+
+def _refused(relay: ImapBase, credentials: Credentials, decision: Decision) -> None:
+    """A plugin's answer to a login, which upstream doesn't get."""
+    tally.login(relay.session, relay.log, credentials.mechanism, credentials.user, decision)
+
+
+def _failed(relay: ImapBase) -> None:
+    relay.offers.authenticated = relay.session.state == "authenticated"

@@ -72,6 +72,7 @@ def _judge(talk: Talk, command: Command) -> None:
 
     def judged(decision: Decision | None) -> None:
         if decision is not None and not decision.passes:
+            refused(talk, credentials, decision)
             talk.refuse("PASS", decision, login=True)
         else:
             talk.send(Password(talk, "PASS"), command.line)
@@ -139,13 +140,15 @@ class Dialogue(Exchange):
         """The AUTH line, and the initial response that may stand on it."""
         talk = self.talk
 
+        credentials: Credentials | None = None
+
         def judged(decision: Decision | None) -> None:
             if decision is not None and not decision.passes:
+                refused(talk, credentials, decision)
                 talk.refuse("AUTH", decision, login=True)
             else:
                 talk.send(self, line, barrier=True)
 
-        credentials = None
         if initial:
             try:
                 credentials = self._read(initial)
@@ -196,6 +199,7 @@ class Dialogue(Exchange):
                 return  # upstream gave up meanwhile: the response would be a command
             if decision is not None and not decision.passes:
                 self._decision = decision
+                refused(talk, credentials, decision)
                 self.cancel(words.refusal(decision, talk.session.id, login=True))
             elif not talk.over and talk.upstream is not None:
                 talk.upstream.write(line)
@@ -242,9 +246,15 @@ class Dialogue(Exchange):
 def entered(talk: Talk, user: str, mechanism: str, reply: Reply) -> None:
     """Upstream's answer to a login."""
     session = talk.session
-    tally.login(session, accepted=reply.ok)
+    tally.login(session, talk.log, mechanism, user, reply.line, accepted=reply.ok)
     if reply.ok:
         session.login = user
         session.mechanism = mechanism
         session.state = "transaction"
         talk.chain.tell("logged_in", session=session)
+
+
+def refused(talk: Talk, credentials: Credentials | None, decision: Decision) -> None:
+    """A plugin's answer to a login, which upstream doesn't get."""
+    assert credentials is not None
+    tally.login(talk.session, talk.log, credentials.mechanism, credentials.user, decision)

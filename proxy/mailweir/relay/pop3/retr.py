@@ -65,7 +65,7 @@ class Streamed(Many):
         self._transaction = talk.session.begin("retr", self._started)
         self._reply = words.reply(reply.line)
         if not reply.ok:
-            talk.finish(self._transaction, "rejected", self._reply)
+            talk.finish(self._transaction, words.outcome_of(reply.line), self._reply)
         super().replied(reply)
 
     def text(self, text: Text | bytes) -> None:
@@ -115,7 +115,7 @@ class Judged(Exchange):
         talk = self.talk
         self._transaction = talk.session.begin("retr", self._started)
         if not reply.ok:
-            talk.finish(self._transaction, "rejected", words.reply(reply.line))
+            talk.finish(self._transaction, words.outcome_of(reply.line), words.reply(reply.line))
             super().replied(reply)
             return
         self._reply = reply.line if self._lines is None else words.TOP

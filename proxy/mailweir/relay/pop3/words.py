@@ -1,5 +1,7 @@
 """What we say ourselves, in the words of RFC 1939, 2449 8 and 3206."""
 
+import re
+
 from mailweir.session import Outcome
 from mailweir.verdict import Close, Decision, Defer, Quarantine, printable
 
@@ -35,6 +37,15 @@ def refusal(decision: Decision, session_id: str, *, login: bool = False) -> byte
         text += f" ({session_id})"
     code = "[SYS/TEMP] " if temporary else "[AUTH] " if login else ""
     return f"-ERR {code}{text}\r\n".encode("ascii", "replace")
+
+
+_TEMPORARY = re.compile(rb"-ERR \[(?:SYS/TEMP|IN-USE)[]/]", re.IGNORECASE)
+"""Asking again may help (RFC 2449 8.1.2, RFC 3206 4)."""
+
+
+def outcome_of(reply: bytes) -> Outcome:
+    """What became of a message that upstream answered with this `-ERR`."""
+    return "deferred" if _TEMPORARY.match(reply) else "rejected"
 
 
 def outcome(decision: Decision) -> Outcome:

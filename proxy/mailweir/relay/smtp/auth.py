@@ -92,9 +92,14 @@ class Dialogue:
             if decision is None or decision.passes:
                 self._send(raw)
             else:
+                self._tally(decision)
                 self._stop(talk.words(words.refusal(decision, "login")), decision)
 
         talk.ask(asked, "login", session=talk.session, credentials=found)
+
+    def _tally(self, answer: bytes | Decision, *, accepted: bool = False) -> None:
+        talk = self._talk
+        tally.login(talk.session, talk.log, self._mechanism, self._responses.user, answer, accepted=accepted)
 
     def _send(self, raw: bytes) -> None:
         talk = self._talk
@@ -148,7 +153,7 @@ class Dialogue:
         talk, session = self._talk, self._talk.session
         self._over = True
         session.state = "command"
-        tally.login(session, accepted=reply.positive)
+        self._tally(reply.raw, accepted=reply.positive)
         if reply.positive:
             session.mechanism = self._mechanism
             session.login = self._responses.user

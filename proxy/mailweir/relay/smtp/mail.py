@@ -64,6 +64,7 @@ class Mail:
 
     def no(self, recipient: Recipient, reply: bytes, decision: Decision | None = None) -> None:
         """This recipient was refused."""
+        recipient.refused_by = decision.plugin if decision is not None else "upstream"
         self.last_refusal = reply
         self.decision = decision
         recipients = self.transaction.envelope.recipients
