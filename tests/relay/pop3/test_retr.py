@@ -124,6 +124,26 @@ def test_no_such_message(pop3: Make, looker: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("looker", LOOKERS)
+@pytest.mark.parametrize("code", ["SYS/TEMP", "sys/temp", "IN-USE"])
+def test_not_now(pop3: Make, looker: type[Any], code: str) -> None:
+    plugin = looker()
+    pop3(plugin, logged_in=True).play(f"""
+        C> RETR 1
+        U< RETR 1
+        U> -ERR [{code}] try later
+        C< -ERR [{code}] try later
+    """)
+    assert plugin.done == [("retr", "deferred", 0, f"-ERR [{code}] try later")]
+
+
+@pytest.mark.parametrize("code", ["SYS/PERM", "AUTH", "IN-USELESS"])
+def test_not_ever(pop3: Make, code: str) -> None:
+    plugin = Done()
+    pop3(plugin, logged_in=True).play(f"C> RETR 1\nU< RETR 1\nU> -ERR [{code}] no\nC< -ERR [{code}] no")
+    assert plugin.done[0][1] == "rejected"
+
+
+@pytest.mark.parametrize("looker", LOOKERS)
 def test_an_empty_message(pop3: Make, looker: type[Any]) -> None:
     pop3(looker(), logged_in=True).play("""
         C> RETR 1

@@ -201,8 +201,7 @@ def tell(world: World) -> None:
 def stay(world: World, wait: Callable[[], None]) -> None:
     """Say what can be tried, and keep everything up until the terminal says stop."""
     ports = world.ports
-    print(
-        f"""
+    text = f"""
 It stays up. In another terminal (curl and swaks are packages of Debian) try:
 
    tail -f {world.folder}/mailweir.log &
@@ -214,10 +213,9 @@ It stays up. In another terminal (curl and swaks are packages of Debian) try:
    {program()} plugins {world.configuration}
 
 Then write a file of your own that names your own servers: conf/mailweir.yaml shows every key.
-Ctrl-C ends everything.""",
-        flush=True,
-    )
+Ctrl-C ends everything."""
     try:
+        print(text, flush=True)
         wait()
     except KeyboardInterrupt:
         with contextlib.suppress(OSError):  # the terminal may be what went
