@@ -42,6 +42,7 @@ TESTED_ELSEWHERE = {  # source: why no test of its own bears its name
     "app.demo.servers": "tests/app/demo/test_story.py sends a message through them",
     "app.demo.world": "tests/app/demo/test_story.py lives in it",
     "relay.duties": "abstract methods only",
+    "relay.meeting": "a record; every transcript begins with one",
     "relay.relays": "every transcript begins there",
     "relay.side": "interfaces only",
     "wire.errors": "an exception with four attributes, raised in the test of every codec",

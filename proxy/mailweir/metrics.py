@@ -208,6 +208,11 @@ OCTETS_CARRIED = Counter(
 PROTOCOL_ERRORS = Counter(
     "mailweir_protocol_errors_total", "What one side said against the rules.", ("listener", "protocol", "leg")
 )
+LIMITS = Counter(
+    "mailweir_limits_total",
+    "How often a limit of ours was reached, by the name that the configuration gives it.",
+    ("listener", "protocol", "limit"),
+)
 SPOOL_OCTETS = Gauge("mailweir_spool_bytes", "Octets of messages that wait for a verdict.")
 LOOP_LAG = Gauge(
     "mailweir_event_loop_lag_seconds",

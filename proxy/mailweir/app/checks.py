@@ -20,6 +20,8 @@ from mailweir.net.addresses import WILDCARDS, Place, Tcp, Unix, parse
 
 ROUTES = ("route", "original")
 """Words with a meaning of their own where an upstream is named."""
+ONLY_SMTP = ("bare_newline", "nul", "i_know", "trace", "verdicts", "early_talker")
+"""Keys of a listener that say nothing where clients only read mail."""
 TLS_PORTS = (465, 993, 995)
 """Submissions, IMAPS and POP3S (RFC 8314): who connects in clear waits for a greeting that never comes."""
 SOCKET_PATH = 107
@@ -49,6 +51,17 @@ def listeners(document: Document, configuration: Configuration) -> Iterator[Mist
         if listener.tls == "starttls" and listener.require_tls and listener.allow_plaintext:
             reason = "contradicts require_tls: no login is taken on a clear connection"
             yield document.mistake((*at, "allow_plaintext"), reason)
+        if listener.protocol not in ("smtp", "lmtp"):
+            for key in ONLY_SMTP:
+                if document.has((*at, key)):
+                    reason = f"is for smtp and lmtp, not for {listener.protocol}"
+                    yield document.mistake((*at, key), reason, at_key=True)
+        if listener.bare_newline == "pass" and "smuggling" not in listener.i_know:
+            reason = (
+                "lets clients smuggle mail where the server ends lines at LF; if yours does not, say so: "
+            )
+            reason += "i_know: [smuggling]"
+            yield document.mistake((*at, "bare_newline"), reason)
         for plugin, times in Counter(listener.plugins).items():
             if times > 1:
                 second = [i for i, other in enumerate(listener.plugins) if other == plugin][1]

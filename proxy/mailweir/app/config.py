@@ -10,8 +10,9 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from mailweir import log, session, spool
-from mailweir.app.values import Address, Addresses, Duration, Limit, ServerAddresses, Size
+from mailweir.app.values import Address, Addresses, Duration, Limit, NoneOr, ServerAddresses, Size
 from mailweir.chain.plug import Mode, OnError
+from mailweir.relay import rules
 from mailweir.settings import ConfigPath, folder
 
 ClientTls = Literal["none", "starttls", "implicit"]
@@ -40,7 +41,7 @@ def _upstream(value: object) -> object:
 class Listener(Model):
     """One protocol, one policy, one route, one ordered list of plugins; any number of addresses."""
 
-    later = frozenset({"trusted", "client_certificates", "bare_newline"})
+    later = frozenset({"trusted", "client_certificates"})
 
     protocol: session.Protocol
     listen: Addresses
@@ -50,6 +51,12 @@ class Listener(Model):
     plugins: list[str] = []
     unknown: Unknown = "auto"
     allow_plaintext: bool = False
+    bare_newline: rules.BareNewline = "reject"
+    nul: rules.Nul = "pass"
+    i_know: list[Literal["smuggling"]] = []
+    trace: rules.Trace = "none"
+    verdicts: rules.Verdicts = "strictest"
+    early_talker: rules.EarlyTalker = "ignore"
 
 
 def _verify(value: object, info: ValidationInfo) -> object:
@@ -73,6 +80,7 @@ class Upstream(Model):
     later = frozenset({"identity", "certificate", "key"})
 
     address: ServerAddresses
+    protocol: Literal["auto", "smtp", "lmtp"] = "auto"
     tls: Annotated[UpstreamTls, BeforeValidator(_upstream_tls)] = "none"
     verify: Annotated[bool | Path, BeforeValidator(_verify)] = True
     connections: Count = 1000
@@ -143,6 +151,14 @@ class Limits(Model):
     before_login: Duration = 60.0
     client_idle: Annotated[Duration, BeforeValidator(_idle)] = 0.0
     upstream_reply: Duration = 600.0
+    command_line: Size = 4096
+    recipients: NoneOr[Count] = 1000
+    bad_commands: NoneOr[Count] = 50
+    idle_commands: NoneOr[Count] = 1000
+    messages_per_session: NoneOr[Count] = 0
+    session_time: NoneOr[Duration] = 0.0
+    command_time: NoneOr[Duration] = 300.0
+    text_rate: NoneOr[Size] = 0
     drain: Duration = 30.0
 
 

@@ -7,10 +7,12 @@ can't be made changes nothing.
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Literal
 
 from twisted.internet.interfaces import IReactorTime
 
 from mailweir import log
+from mailweir.app import config
 from mailweir.app.config import Configuration, Listener
 from mailweir.chain.chain import Chain, Plug
 from mailweir.net.addresses import Place, parse
@@ -18,8 +20,9 @@ from mailweir.net.listener import Maker, Welcome
 from mailweir.net.tls import ClientTls, Layer, ServerTls
 from mailweir.net.upstream import IsOwn, Upstream
 from mailweir.relay.conversation import Conversation
+from mailweir.relay.meeting import Meeting
 from mailweir.relay.relays import relay_for
-from mailweir.relay.rules import Rules
+from mailweir.relay.rules import Rules, SmtpRules
 from mailweir.relay.side import Dial, Relay, Side
 from mailweir.session import Session
 from mailweir.spool import Spool
@@ -95,7 +98,7 @@ class Generation:
 
         def make(session: Session, client: Side, dial: Dial) -> Conversation:
             facts = log.logger(session=session.id, listener=name)
-            return relay_class(session, chain, rules, clock, client, dial, facts)
+            return relay_class(Meeting(session, chain, rules, clock, client, dial, facts))
 
         def make_routed(session: Session, client: Side, dial: Dial) -> Conversation:
             return make(session, client, lambda relay, upstream: self._routed(relay, upstream, dial))
@@ -125,4 +128,27 @@ class Generation:
             before_login=limits.before_login,
             upstream_reply=limits.upstream_reply,
             spool=self._spool,
+            command_line=limits.command_line,
+            smtp=SmtpRules(
+                bare_newline=listener.bare_newline,
+                nul=listener.nul,
+                trace=listener.trace,
+                verdicts=listener.verdicts,
+                early_talker=listener.early_talker,
+                upstream_protocol=_other_protocol(listener, upstream),
+                recipients=limits.recipients,
+                bad_commands=limits.bad_commands,
+                idle_commands=limits.idle_commands,
+                messages=limits.messages_per_session,
+                session_time=limits.session_time,
+                command_time=limits.command_time,
+                text_rate=limits.text_rate,
+            ),
         )
+
+
+def _other_protocol(listener: Listener, upstream: config.Upstream | None) -> Literal["", "smtp", "lmtp"]:
+    """What the server speaks, where that is not what the listener's clients speak."""
+    if upstream is None or upstream.protocol in ("auto", listener.protocol):
+        return ""
+    return "lmtp" if upstream.protocol == "lmtp" else "smtp"

@@ -6,7 +6,7 @@ what to write instead.
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, ValidationInfo
 
@@ -66,6 +66,10 @@ def limit(value: object) -> int:
         raise ValueError(f"{error}, or none") from error
 
 
+def _nothing(value: object) -> object:
+    return 0 if value is None or value == "none" else value
+
+
 def _address(value: object, info: ValidationInfo) -> str:
     if not isinstance(value, str):
         raise ValueError("must be host:port, [v6]:port or unix:/path")
@@ -105,6 +109,9 @@ def _addresses(value: object) -> Any:
 Size = Annotated[int, BeforeValidator(size)]
 Limit = Annotated[int, BeforeValidator(limit)]
 Duration = Annotated[float, BeforeValidator(duration)]
+_Value = TypeVar("_Value")
+NoneOr = Annotated[_Value | Literal[0], BeforeValidator(_nothing)]
+"""A value of this kind, or `none`, which is 0."""
 Address = Annotated[str, BeforeValidator(_address)]
 Addresses = Annotated[list[Address], BeforeValidator(_addresses)]
 ServerAddresses = Annotated[

@@ -8,25 +8,21 @@ already received waits in the reader, and the side is paused, so a hold costs on
 from collections.abc import Callable
 from typing import Any, ParamSpec
 
-import structlog
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from mailweir import metrics
-from mailweir.chain.chain import Chain
 from mailweir.relay import tally
 from mailweir.relay.direction import Direction, Reader
 from mailweir.relay.duties import Duties
+from mailweir.relay.meeting import Meeting
 from mailweir.relay.patience import Patience
-from mailweir.relay.rules import Rules
-from mailweir.relay.side import Dial, Side
+from mailweir.relay.side import Side
 from mailweir.relay.stranger import FirstLook, Stranger
-from mailweir.session import Leg, Outcome, Session, Tls, Transaction
+from mailweir.session import Leg, Outcome, Tls, Transaction
 from mailweir.verdict import Decision, Route
 from mailweir.wire.errors import ProtocolError
 
-Log = structlog.typing.FilteringBoundLogger
 _Args = ParamSpec("_Args")
 
 COMPLAINTS = 20
@@ -38,28 +34,22 @@ class Conversation(Duties):
 
     def __init__(
         self,
-        session: Session,
-        chain: Chain,
-        rules: Rules,
-        clock: IReactorTime,
-        client: Side,
-        dial: Dial,
-        log: Log,
+        meeting: Meeting,
         from_client: Reader,
         from_upstream: Reader,
     ) -> None:
-        self.session = session
-        self.chain = chain
-        self.rules = rules
-        self.clock = clock
-        self.client = client
+        self.session = meeting.session
+        self.chain = meeting.chain
+        self.rules = meeting.rules
+        self.clock = clock = meeting.clock
+        self.client = client = meeting.client
         self.upstream: Side | None = None
-        self.log = log
+        self.log = meeting.log
         self.from_client = from_client
         self.from_upstream = from_upstream
         self.spliced = False
         self.retiring = False
-        self._dial = dial
+        self._dial = meeting.dial
         self._asked: dict[Leg, Deferred[Any]] = {}
         self._complaints = 0
         self._patience = Patience(clock, self.patience, self._silent)

@@ -2,15 +2,11 @@
 
 from collections.abc import Callable
 
-from twisted.internet.interfaces import IReactorTime
+from mailweir.relay.conversation import Conversation
+from mailweir.relay.meeting import Meeting
+from mailweir.session import Protocol
 
-from mailweir.chain.chain import Chain
-from mailweir.relay.conversation import Conversation, Log
-from mailweir.relay.rules import Rules
-from mailweir.relay.side import Dial, Side
-from mailweir.session import Protocol, Session
-
-Maker = Callable[[Session, Chain, Rules, IReactorTime, Side, Dial, Log], Conversation]
+Maker = Callable[[Meeting], Conversation]
 
 
 def relay_for(protocol: Protocol) -> Maker:

@@ -6,6 +6,42 @@ from typing import Literal
 from mailweir.session import Session
 from mailweir.spool import Spool
 
+BareNewline = Literal["reject", "normalize", "pass"]
+Nul = Literal["pass", "reject"]
+Trace = Literal["none", "received"]
+Verdicts = Literal["strictest", "defer", "single"]
+EarlyTalker = Literal["ignore", "reject"]
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpRules:
+    """What a listener's configuration says of SMTP and LMTP alone.
+
+    `bare_newline`: CR or LF alone, in commands and in texts; `nul`: NUL in texts. `trace`: whether messages
+    get a Received field. `verdicts`: what happens if plugins want different things for the recipients of
+    one message and the client hears one reply. `early_talker`: who speaks before the greeting.
+    `upstream_protocol` empty: the listener's own.
+
+    Limits are counts, seconds and octets a second; 0 is none. `recipients`: of one message. `bad_commands`:
+    refused by us with 5yz as no command that makes sense; `idle_commands`: between two messages that do
+    nothing for one (NOOP, RSET, VRFY ...). `messages`: of one session; `session_time`: its whole length.
+    `command_time`: for one line, from its first octet to its end. `text_rate`: of a text, at least.
+    """
+
+    bare_newline: BareNewline = "reject"
+    nul: Nul = "pass"
+    trace: Trace = "none"
+    verdicts: Verdicts = "strictest"
+    early_talker: EarlyTalker = "ignore"
+    upstream_protocol: Literal["", "smtp", "lmtp"] = ""
+    recipients: int = 1000
+    bad_commands: int = 50
+    idle_commands: int = 1000
+    messages: int = 0
+    session_time: float = 0.0
+    command_time: float = 300.0
+    text_rate: int = 0
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -30,6 +66,7 @@ class Rules:
     before_login: float = 60.0
     upstream_reply: float = 600.0
     spool: Spool = field(default_factory=Spool)
+    smtp: SmtpRules = SmtpRules()
 
     def secure(self, session: Session) -> bool:
         """A login, and all that follows it, may be on the client's connection as it is now."""

@@ -77,6 +77,11 @@ def message(session: Session, transaction: Transaction) -> None:
     metrics.MESSAGE_OCTETS.cell(listener, protocol).observe(transaction.size)
 
 
+def limited(session: Session, limit: str) -> None:
+    """A limit was reached; `limit` is its key in the configuration."""
+    metrics.LIMITS.cell(session.listener, session.protocol, limit).add()
+
+
 def broken_rule(session: Session, leg: Leg) -> None:
     """One side said what it may not say."""
     metrics.PROTOCOL_ERRORS.cell(session.listener, session.protocol, leg).add()

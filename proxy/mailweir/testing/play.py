@@ -24,6 +24,7 @@ import structlog
 from twisted.internet.task import Clock
 
 from mailweir.chain.chain import Chain, Plug
+from mailweir.relay.meeting import Meeting
 from mailweir.relay.relays import relay_for
 from mailweir.relay.rules import Rules
 from mailweir.relay.side import Relay
@@ -59,7 +60,7 @@ class Stage:
             "s1", "test", protocol, address, Address("192.0.2.2", 25), self.clock.seconds()
         )
         self.chain = Chain("test", plugs, driver=clock_driver(self.clock), clock=self.clock)
-        self.relay = relay_for(protocol)(
+        meeting = Meeting(
             self.session,
             self.chain,
             rules or Rules(upstream="server", hostname="weir.example"),
@@ -68,6 +69,7 @@ class Stage:
             self._dial,
             structlog.get_logger(),
         )
+        self.relay = relay_for(protocol)(meeting)
         self._begun = False
 
     def begin(self) -> None:

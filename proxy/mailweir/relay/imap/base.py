@@ -8,17 +8,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import cast
 
-from twisted.internet.interfaces import IReactorTime
-
 from mailweir import metrics
-from mailweir.chain.chain import Chain
 from mailweir.relay.carry import Carrier
-from mailweir.relay.conversation import Conversation, Log
+from mailweir.relay.conversation import Conversation
 from mailweir.relay.imap.capability import Offers, listed
 from mailweir.relay.imap.table import LIMIT, Slot, Table
-from mailweir.relay.rules import Rules
-from mailweir.relay.side import Dial, Side
-from mailweir.session import Session
+from mailweir.relay.meeting import Meeting
+from mailweir.relay.side import Side
 from mailweir.wire.imap import ClientReader, Line, Octets
 from mailweir.wire.imap_responses import Continue, Event, ServerReader, Tagged
 
@@ -82,19 +78,10 @@ class ImapBase(Conversation):
     from_client: ClientReader
     from_upstream: ServerReader
 
-    def __init__(
-        self,
-        session: Session,
-        chain: Chain,
-        rules: Rules,
-        clock: IReactorTime,
-        client: Side,
-        dial: Dial,
-        log: Log,
-    ) -> None:
-        super().__init__(session, chain, rules, clock, client, dial, log, ClientReader(), ServerReader())
+    def __init__(self, meeting: Meeting) -> None:
+        super().__init__(meeting, ClientReader(), ServerReader())
         self.table = Table()
-        self.offers = Offers(session, chain, rules)
+        self.offers = Offers(self.session, self.chain, self.rules)
         self.opening: Opening | None = None
         self.unit: Unit | None = None
         self.dialogue: Dialogue | None = None

@@ -6,15 +6,11 @@
 
 from collections.abc import Callable
 
-from twisted.internet.interfaces import IReactorTime
-
-from mailweir.chain.chain import Chain
-from mailweir.relay.conversation import Conversation, Log
+from mailweir.relay.conversation import Conversation
 from mailweir.relay.ledger import LIMIT, Ledger, Slot
+from mailweir.relay.meeting import Meeting
 from mailweir.relay.pop3 import words
-from mailweir.relay.rules import Rules
-from mailweir.relay.side import Dial, Side
-from mailweir.session import Leg, Session
+from mailweir.session import Leg
 from mailweir.verdict import Close, Decision
 from mailweir.wire.errors import ProtocolError
 from mailweir.wire.pop3 import CommandReader, Reply, ReplyReader, Response, Text
@@ -26,18 +22,9 @@ class Talk(Conversation):
     from_client: CommandReader
     from_upstream: ReplyReader
 
-    def __init__(
-        self,
-        session: Session,
-        chain: Chain,
-        rules: Rules,
-        clock: IReactorTime,
-        client: Side,
-        dial: Dial,
-        log: Log,
-    ) -> None:
-        super().__init__(session, chain, rules, clock, client, dial, log, CommandReader(), ReplyReader())
-        self.ledger: Ledger[Exchange] = Ledger(client.write)
+    def __init__(self, meeting: Meeting) -> None:
+        super().__init__(meeting, CommandReader(), ReplyReader())
+        self.ledger: Ledger[Exchange] = Ledger(self.client.write)
         self.user = ""  # what USER said, and upstream accepted
         self.void = False  # upstream has that from before STLS, and it is void (RFC 2595 4)
         self.pipelining = False  # until upstream has said otherwise (RFC 2449 6.6)

@@ -9,21 +9,17 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Protocol
 
-from twisted.internet.interfaces import IReactorTime
-
 from mailweir import metrics
-from mailweir.chain.chain import Chain
 from mailweir.relay.carry import Pump
-from mailweir.relay.conversation import Conversation, Log
+from mailweir.relay.conversation import Conversation
 from mailweir.relay.ledger import LIMIT, Ledger, Slot
-from mailweir.relay.rules import Rules
-from mailweir.relay.side import Dial, Side
+from mailweir.relay.meeting import Meeting
 from mailweir.relay.smtp import words
 from mailweir.relay.smtp.dialect import DIALECTS
 from mailweir.relay.smtp.mail import Mail, Taker
 from mailweir.relay.smtp.offer import NOTHING, Offer
 from mailweir.relay.smtp.words import Answer
-from mailweir.session import Leg, Outcome, Session
+from mailweir.session import Leg, Outcome
 from mailweir.verdict import Close, Decision, printable
 from mailweir.wire.smtp import Chunk, CommandReader, Reply, ReplyReader, Response, Text
 
@@ -59,22 +55,11 @@ class Talk(Conversation):
     from_client: CommandReader
     from_upstream: ReplyReader
 
-    def __init__(
-        self,
-        session: Session,
-        chain: Chain,
-        rules: Rules,
-        clock: IReactorTime,
-        client: Side,
-        dial: Dial,
-        log: Log,
-    ) -> None:
-        super().__init__(
-            session, chain, rules, clock, client, dial, log, CommandReader(rules.command_line), ReplyReader()
-        )
-        self.dialect = DIALECTS[session.protocol]
-        self.ledger: Ledger[Awaited] = Ledger(client.write)
-        self.counts = counts(session.listener, session.protocol)
+    def __init__(self, meeting: Meeting) -> None:
+        super().__init__(meeting, CommandReader(meeting.rules.command_line), ReplyReader())
+        self.dialect = DIALECTS[self.session.protocol]
+        self.ledger: Ledger[Awaited] = Ledger(self.client.write)
+        self.counts = counts(self.session.listener, self.session.protocol)
         self.offer: Offer = NOTHING
         self.pipelines = False
         self.must_greet = False
