@@ -271,7 +271,7 @@ class Account:
             if not asked.last:
                 mail.dead = mail.dead or not yes
                 return
-            mail.ended = True
-            self.mails.append(mail)
+            mail.ended = asked.complete  # else the server did not wait for it
+            self.mails += [mail] * asked.complete
         mail.replies = asked.replies
         self.mail = None

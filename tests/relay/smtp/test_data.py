@@ -450,8 +450,8 @@ def test_nothing_overtakes_a_message_that_several_hooks_think_about(smtp: Make, 
 LOST = "421 4.3.0 lost the server, try again later (s1)"
 
 
-@pytest.mark.parametrize("reply", ["250 ok", "220 ok"])
-def test_data_is_not_answered_by_2yz(smtp: Make, reply: str) -> None:
+@pytest.mark.parametrize("reply", ["250 ok", "220 ok", "334 go on"])
+def test_only_354_lets_a_text_begin(smtp: Make, reply: str) -> None:
     """The client might take it for the final one, and upstream the next commands for the text."""
     smtp(upto="mail").play(f"""
         C> DATA

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Literal
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -278,5 +279,6 @@ def play(examples: int) -> None:
     )
 
 
+@pytest.mark.timeout(600)  # the shortest story takes its time to find
 def test_sessions_at_random_keep_the_law() -> None:
     play(250)
