@@ -239,9 +239,12 @@ def test_a_dropped_recipient_has_its_reply_in_its_place(smtp: Make, others: str)
 def test_bdat_has_one_reply_a_recipient_too(smtp: Make) -> None:
     smtp(protocol="lmtp").play("""
         C> MAIL FROM:<x@y>|RCPT TO:<a@z>|RCPT TO:<b@z>|RCPT TO:<a@z>|BDAT 4|hi|BDAT 0 LAST|NOOP
-        U< MAIL FROM:<x@y>|RCPT TO:<a@z>|RCPT TO:<b@z>|RCPT TO:<a@z>|BDAT 4|hi|BDAT 0 LAST
-        U> 250 ok|250 a|550 b|250 a|250 chunk|250 one
-        C< 250 ok|250 a|550 b|250 a|250 chunk|250 one
+        U< MAIL FROM:<x@y>|RCPT TO:<a@z>|RCPT TO:<b@z>|RCPT TO:<a@z>|BDAT 4|hi
+        U> 250 ok|250 a|550 b|250 a|250 chunk
+        C< 250 ok|250 a|550 b|250 a|250 chunk
+        U< BDAT 0 LAST
+        U> 250 one
+        C< 250 one
         U> 250 two
         C< 250 two
         U< NOOP
@@ -277,3 +280,99 @@ def test_a_client_that_left_is_owed_nothing_before_its_message_is_upstreams(smtp
     assert not played.relay.owes_answer()
     played.play("U> 354 go\nU< Subject: x||hi|.")
     assert played.relay.owes_answer()
+
+
+LAST = """
+    C> BDAT 4 LAST|hi|NOOP
+    U< BDAT 4 LAST|hi
+"""
+
+
+@pytest.mark.parametrize("text", [TEXT, LAST], ids=["DATA", "BDAT"])
+@pytest.mark.parametrize("code", [500, 501, 502, 503, 504])
+def test_a_text_that_was_not_taken_has_one_reply(smtp: Make, text: str, code: int) -> None:
+    """Dovecot 2.3 after a chunk that failed; the client is owed one for each of its recipients all the same."""
+    told = Told()
+    smtp(told, protocol="lmtp").play(f"""
+        {THREE.strip()}
+        {text.strip()}
+        U> {code} no
+        C< {code} no|{code} no
+        U< NOOP
+        U> 250 ok
+        C< 250 ok
+    """)
+    assert told.outcomes == [("rejected", f"{code} no")]
+
+
+@pytest.mark.parametrize("text", [TEXT, LAST], ids=["DATA", "BDAT"])
+def test_a_refusal_that_may_be_all_there_is(smtp: Make, text: str) -> None:
+    """Whether it was meant for all can't be known; that none of the others was told 250 is sure."""
+    smtp(protocol="lmtp").play(f"""
+        {THREE.strip()}
+        {text.strip()}
+        U> 452 no room
+        C< 452 no room
+        T+ 89
+        C< {LOST}
+        C. closed
+        U. aborted
+    """)
+    smtp(protocol="lmtp").play(f"""
+        {THREE.strip()}
+        {text.strip()}
+        U> 250 one
+        C< 250 one
+        T+ 599
+        T+ 1
+        C< {LOST}
+        C. closed
+        U. aborted
+    """)
+
+
+def test_a_delivery_that_takes_its_time_behind_a_refusal(smtp: Make) -> None:
+    smtp(protocol="lmtp").play(f"""
+        {THREE.strip()}
+        {TEXT.strip()}
+        U> 552 one is full
+        C< 552 one is full
+        T+ 59
+        U> 250 two
+        C< 250 two
+        U< NOOP
+    """)
+
+
+FOUR = """
+    C> MAIL FROM:<x@y>|RCPT TO:<a@z>|RCPT TO:<b@z>|RCPT TO:<a@z>|RCPT TO:<c@z>
+    U< MAIL FROM:<x@y>|RCPT TO:<a@z>|RCPT TO:<b@z>|RCPT TO:<a@z>|RCPT TO:<c@z>
+    U> 250 ok|250 a|250 b|250 a|250 c
+    C< 250 ok|250 a|250 b|250 a|250 c
+"""
+DEATHS = {
+    "closes": ("U! gone", 0),
+    "resets": ("U! reset", 0),
+    "says goodbye": ("U> 421 bye", 1),
+    "says goodbye in two lines": ("U> 421-so long|421 bye", 1),
+    "says garbage": ("U> hello?", 0),
+    "says half a line": ("U> 250 \\" + "\nU! gone", 0),
+    "says half a reply": ("U> 250-one|250-" + "\nU! reset", 0),
+    "never ends its reply": ("U> " + "250-and|" * 1001, 0),
+    "says a line that is too long": ("U> 250 " + "x" * 5000, 0),
+    "asks for more": ("U> 354 go on", 0),
+    "says nothing": ("T+ 600", 0),
+}
+
+
+@pytest.mark.parametrize("known", [0, 1, 2, 3])
+@pytest.mark.parametrize(("death", "answers"), DEATHS.values(), ids=DEATHS.keys())
+def test_upstream_dies_between_replies(smtp: Make, known: int, death: str, answers: int) -> None:
+    """Four are owed, to two for the same address: `known` were said; what comes then is said, and 451."""
+    replies = ["250-2.0.0 done|250 2.0.0 one", "452 4.2.2 full", "250 2.0.0 three"][:known]
+    stage = smtp(protocol="lmtp").play(FOUR + TEXT)
+    for reply in replies:
+        stage.play(f"U> {reply}\nC< {reply}")
+    own = [death.removeprefix("U> ")] * answers
+    rows = death.splitlines()
+    stage.play("\n".join([*rows, f"C< {'|'.join([*own, *[LOST] * (4 - known - answers)])}", "C. closed"]))

@@ -31,13 +31,27 @@ def _bdat(talk: Talk, command: Bdat) -> None:
         swallow(talk, words.NOT_OFFERED)
     elif mail is None:
         swallow(talk, words.NEEDS_MAIL)
-    elif mail.discard or mail.dropped or way(talk.chain) is not Way.PASS:
+    elif mail.discard or mail.dropped or way(talk.chain) is not Way.PASS or _needs_count(talk, command):
         talk.when_quiet(lambda: _take_in(talk, command))
     elif mail.refused and not mail.up:
-        mail.balked = True
-        swallow(talk, talk.dialect.no_recipients)
+        _no_recipients(talk, mail, command)
     else:
         _pass(talk, mail, command)
+
+
+def _needs_count(talk: Talk, command: Bdat) -> bool:
+    """Before the last chunk goes up it must be known how many recipients there are: for none of them LMTP
+    has no reply at all (RFC 2033 4.3), but there are servers that say 503.
+    """
+    return command.last and (talk.dialect.each or talk.upstream_dialect.each)
+
+
+def _no_recipients(talk: Talk, mail: Mail, command: Bdat) -> None:
+    mail.balked = True
+    if command.last and talk.dialect.each:
+        talk.taker = Swallowing(talk)  # a reply here would be taken for that to the next command
+    else:
+        swallow(talk, talk.dialect.no_recipients)
 
 
 def _pass(talk: Talk, mail: Mail, command: Bdat) -> None:
@@ -57,8 +71,7 @@ def _take_in(talk: Talk, command: Bdat) -> None:
     if mail is None:
         swallow(talk, words.NEEDS_MAIL)
     elif not mail.up and not mail.dropped:
-        mail.balked = True
-        swallow(talk, talk.dialect.no_recipients)
+        _no_recipients(talk, mail, command)
     elif mail.discard is None and mail.up and way(talk.chain) is Way.PASS:
         _pass(talk, mail, command)
     else:

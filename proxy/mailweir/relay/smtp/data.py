@@ -59,7 +59,7 @@ def _answered(talk: Talk, mail: Mail, reply: Reply) -> None:
     elif talk.mail is not mail:
         talk.cut_upstream("354 without a transaction")
         return
-    elif talk.dialect.each and not mail.transaction.envelope.accepted:
+    elif (talk.dialect.each or talk.upstream_dialect.each) and not mail.transaction.envelope.accepted:
         talk.cut_upstream("354 without recipients")  # there would be no telling how many replies come
         return
     else:
