@@ -13,6 +13,7 @@ from mailweir.relay.smtp.envelope import after_reset, no_transaction
 from mailweir.relay.smtp.mail import Mail
 from mailweir.relay.smtp.sending import Sending
 from mailweir.relay.smtp.talk import Awaited, Talk
+from mailweir.relay.smtp.trace import field, stamp
 from mailweir.relay.smtp.words import Answer
 from mailweir.verdict import Decision, Discard
 from mailweir.wire.dots import unstuff
@@ -104,7 +105,7 @@ def objection(talk: Talk, mail: Mail, octets: bytes, *, end: bool) -> Answer | N
         return words.TOO_BIG
     if not mail.binary and mail.strays.found(octets, end=end):
         return words.STRAY
-    return None
+    return mail.hops.objection(octets) if mail.hops is not None else None
 
 
 class Passing:
@@ -122,13 +123,15 @@ class Passing:
         talk, mail = self._talk, self._mail
         if self._refusal is None:
             mail.transaction.size += len(event.octets) - stuffing(event.octets, at_line_start=self._first)
-            self._first = False
             self._refusal = objection(talk, mail, event.octets, end=True)
+            assert talk.upstream is not None
             if self._refusal is not None:
                 talk.orphan(self._refusal.text)
+            elif self._first:
+                talk.upstream.write(field(talk, mail) + event.raw)
             else:
-                assert talk.upstream is not None
                 talk.upstream.write(event.raw)
+            self._first = False
         if not event.end:
             return
         talk.taker = None
@@ -152,7 +155,8 @@ class Judging:
         self._refusal = b"" if discard is None else talk.words(words.ACCEPTED)
         self._sending: Sending | None = None
         if discard is None:
-            mail.carrier = Carrier(talk, mail.transaction, way(talk.chain), self._judged)
+            stamped = partial(stamp, talk, mail)
+            mail.carrier = Carrier(talk, mail.transaction, way(talk.chain), self._judged, made=stamped)
 
     def take(self, event: Text) -> None:
         talk, mail = self._talk, self._mail

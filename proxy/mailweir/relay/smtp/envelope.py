@@ -13,6 +13,7 @@ from mailweir.relay.smtp.dialect import one_line
 from mailweir.relay.smtp.mail import Mail, outcome
 from mailweir.relay.smtp.offer import NOTHING, PARAMETERS, advertise, facts
 from mailweir.relay.smtp.talk import Awaited, Talk
+from mailweir.relay.smtp.trace import hops
 from mailweir.relay.smtp.words import Answer
 from mailweir.session import Envelope, Recipient
 from mailweir.verdict import Accept, Decision, Discard, printable
@@ -89,6 +90,7 @@ def _mail(talk: Talk, command: Command) -> None:
     transaction = talk.session.begin(talk.dialect.stage, talk.clock.seconds())
     transaction.envelope = Envelope(address, given)
     begun = Mail(transaction)
+    begun.hops = hops(talk)
 
     def asked(decision: Decision | None) -> None:
         if decision is None or isinstance(decision.verdict, Accept | Discard):
