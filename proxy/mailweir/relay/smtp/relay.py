@@ -74,6 +74,8 @@ class SmtpRelay(Talk):
             (handler or other.unknown)(self, event)
         elif verb == "BDAT":
             bdat.swallow(self, refusal)
+        elif verb == "AUTH":
+            auth.refuse(self, event, refusal)
         else:
             self.refuse(refusal)
 
