@@ -20,6 +20,7 @@ from mailweir.wire.dots import unstuff
 from mailweir.wire.smtp import Command, Reply, Text
 from mailweir.wire.smtp_text import stuffing
 
+EARLY = "upstream refused a text before its end"
 GO_AHEAD = Answer(354, "", "end data with <CR><LF>.<CR><LF>")
 
 
@@ -117,16 +118,18 @@ class Passing:
         self._talk = talk
         self._mail = mail
         self._first = True
-        self._refusal: Answer | None = None
+        self._refusal = b""
+        talk.early = self._turned_down
 
     def take(self, event: Text) -> None:
         talk, mail = self._talk, self._mail
-        if self._refusal is None:
+        if not self._refusal:
             mail.transaction.size += len(event.octets) - stuffing(event.octets, at_line_start=self._first)
-            self._refusal = objection(talk, mail, event.octets, end=True)
+            refusal = objection(talk, mail, event.octets, end=True)
             assert talk.upstream is not None
-            if self._refusal is not None:
-                talk.orphan(self._refusal.text)
+            if refusal is not None:
+                self._refusal = talk.words(refusal)
+                talk.orphan(refusal.text)
             elif self._first:
                 talk.upstream.write(field(talk, mail) + event.raw)
             else:
@@ -135,10 +138,17 @@ class Passing:
         if not event.end:
             return
         talk.taker = None
-        if self._refusal is None:
+        if not self._refusal:
             expect_end(talk, mail)
         else:
-            conclude(talk, talk.words(self._refusal))
+            conclude(talk, self._refusal)
+
+    def _turned_down(self, reply: bytes) -> None:
+        """Upstream has heard enough. The client hears it when it has said all; whether upstream reads the
+        rest as text or as commands is not tried.
+        """
+        self._refusal = reply
+        self._talk.orphan(EARLY)
 
 
 class Judging:

@@ -117,6 +117,7 @@ class Ending:
 def expect_end(talk: Talk, mail: Mail) -> None:
     """The end of the text has gone up: from now on only upstream knows."""
     talk.unfinished = False
+    talk.early = None
     ending = Ending(talk, mail)
     talk.ending = ending
     talk.session.state = "end"
@@ -132,6 +133,7 @@ def conclude(talk: Talk, octets: bytes, decision: Decision | None = None, *, las
     mail = talk.mail
     assert mail is not None
     talk.unfinished = False
+    talk.early = None
     talk.session.state = "command"
     talk.owes_reset = not talk.orphaned
     copies = max(len(mail.transaction.envelope.accepted), 1) if talk.dialect.each and last else 1

@@ -85,6 +85,8 @@ class SmtpRelay(Talk):
         slot = self.ledger.head
         if reply.code == 421:
             self._dismissed(reply)
+        elif slot is None and self.early is not None and reply.code >= 400:
+            self.early(reply.raw)
         elif slot is None:
             self.cut_upstream("a reply that nobody asked for")
         elif 300 <= reply.code < 400 and slot.verb in FINAL:

@@ -56,7 +56,8 @@ class Awaited(Slot):
 class Talk(Conversation):
     """The common part of the SMTP relay; `SmtpRelay` adds who handles which verb.
 
-    `dialect` is what the client speaks, `upstream_dialect` what the server does.
+    `dialect` is what the client speaks, `upstream_dialect` what the server does. `early` is called with a
+    refusal that upstream says in the middle of a text.
     """
 
     from_client: CommandReader
@@ -74,6 +75,7 @@ class Talk(Conversation):
         self.owes_reset = False
         self.taker: Taker | None = None
         self.ending: Final | None = None
+        self.early: Callable[[bytes], None] | None = None
         self.pump: Pump | None = None
         self.unfinished = False
         self.orphaned = False
@@ -228,6 +230,7 @@ class Talk(Conversation):
         self.close_reason(reason)
         self.orphaned = True
         self.unfinished = False
+        self.early = None
         assert self.upstream is not None
         self.upstream.abort()
 
