@@ -20,6 +20,7 @@ FILES = {  # name: (the whole file, every mistake in it)
     "passing bare newlines": (with_line("bare_newline: pass"), ["6:19: listeners.mx.bare_newline: lets clients smuggle mail where the server ends lines at LF; if yours does not, say so: i_know: [smuggling]"]),
     "passing bare newlines, knowing": (with_line("bare_newline: pass\n    i_know: [smuggling]"), []),
     "plugin twice": (with_line("plugins: [hello, hello]"), ["6:22: listeners.mx.plugins.1: hello is listed twice"]),
+    "LMTP on SMTP's port": (SOUND.replace("protocol: smtp", "protocol: lmtp").replace("127.0.0.1:2525", "[127.0.0.1:24, 127.0.0.1:25]"), ["4:28: listeners.mx.listen.1: LMTP must not be spoken on port 25 (RFC 2033 5)"]),
     "SMTP before LMTP": (SOUND + "    protocol: lmtp\n", ["5:15: warning: listeners.mx.upstream: mta speaks lmtp, so each message will have one recipient; clients are told to send the others again"]),
     "LMTP before SMTP": (SOUND.replace("protocol: smtp", "protocol: lmtp") + "    protocol: smtp\n", []),
     "LMTP before LMTP": (SOUND.replace("protocol: smtp", "protocol: lmtp") + "    protocol: lmtp\n", []),

@@ -22,6 +22,7 @@ ROUTES = ("route", "original")
 """Words with a meaning of their own where an upstream is named."""
 ONLY_SMTP = ("bare_newline", "nul", "i_know", "trace", "verdicts", "early_talker")
 """Keys of a listener that say nothing where clients only read mail."""
+SMTP_PORT = 25
 TLS_PORTS = (465, 993, 995)
 """Submissions, IMAPS and POP3S (RFC 8314): who connects in clear waits for a greeting that never comes."""
 SOCKET_PATH = 107
@@ -46,6 +47,11 @@ def listeners(document: Document, configuration: Configuration) -> Iterator[Mist
             yield document.mistake((*at, "upstream"), reason)
         elif listener.upstream in configuration.upstreams:
             yield from _tongues(document, configuration, name)
+        for index, address in enumerate(listener.listen):
+            place = parse(address)
+            if listener.protocol == "lmtp" and isinstance(place, Tcp) and place.port == SMTP_PORT:
+                reason = f"LMTP must not be spoken on port {SMTP_PORT} (RFC 2033 5)"
+                yield document.mistake(_item(document, (*at, "listen"), index), reason)
         if listener.tls == "none" and listener.require_tls:
             yield document.mistake((*at, "require_tls"), "can't be had with tls: none; set tls: starttls")
         if listener.tls != "none" and not document.has(("certificates", 0)):

@@ -1,15 +1,19 @@
 """Final replies: one in SMTP, one a recipient in LMTP; and what is said when they don't come."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
+from mailweir.chain.plug import Plug
 from mailweir.hookspecs import hookimpl
 from mailweir.message import Message
+from mailweir.relay.rules import Rules, SmtpRules
 from mailweir.session import Recipient, Transaction
-from mailweir.testing.play import Stage
+from mailweir.testing.play import Stage, octets
 from mailweir.verdict import Discard, Reject
 
 Make = Callable[..., Stage]
@@ -376,3 +380,93 @@ def test_upstream_dies_between_replies(smtp: Make, known: int, death: str, answe
     own = [death.removeprefix("U> ")] * answers
     rows = death.splitlines()
     stage.play("\n".join([*rows, f"C< {'|'.join([*own, *[LOST] * (4 - known - answers)])}", "C. closed"]))
+
+
+Fate = Literal["accepted", "refused", "dropped"]
+Kind = Literal["smtp", "lmtp"]
+
+
+class Fates(Told):
+    """Drops whom a test wants dropped."""
+
+    @hookimpl
+    def rcpt_to(self, recipient: Recipient) -> Any:
+        return Discard("trap") if recipient.local == "dropped" else None
+
+
+@given(
+    st.sampled_from(["smtp", "lmtp"]),
+    st.sampled_from(["smtp", "lmtp"]),
+    st.lists(st.sampled_from(["accepted", "refused", "dropped"]), min_size=1, max_size=6),
+    st.lists(
+        st.sampled_from(["250 ok", "250-so|250 ok", "452 full", "552 full", "503 bad"]),
+        min_size=6,
+        max_size=6,
+    ),
+    st.sampled_from(["", "U! reset", "U! gone", "U> what", "U> 421 bye", "T+ 600"]),
+    st.integers(0, 6),
+    st.booleans(),
+)
+def test_each_is_told_once_and_no_250_is_ours(
+    front: Kind, back: Kind, fates: list[Fate], replies: list[str], death: str, at: int, chunk: bool
+) -> None:
+    """Whoever speaks what, whoever was refused or dropped, and wherever upstream ends."""
+    told = Fates()
+    rules = Rules(upstream="server", smtp=SmtpRules(upstream_protocol=back if back != front else ""))
+    stage = Stage(front, [Plug("fates", told)], rules)
+    stage.play("U> 220 hi\nC< 220 hi")
+    hello = {"smtp": "EHLO", "lmtp": "LHLO"}
+    offer = "250-x|250-CHUNKING|250 PIPELINING"
+    stage.play(f"C> {hello[front]} me\nU< {hello[back]} me\nU> {offer}\nC< {offer}")
+    stage.play("C> MAIL FROM:<x@y>\nU< MAIL FROM:<x@y>\nU> 250 ok\nC< 250 ok")
+    owed: list[Fate] = []
+    for fate in fates:
+        stage.say("client", b"RCPT TO:<%s@z>\r\n" % fate.encode())
+        if stage.upstream.heard:
+            stage.upstream.heard = b""
+            stage.say("upstream", b"250 ok\r\n" if fate == "accepted" else b"550 no\r\n")
+        if stage.client.heard.startswith(b"250"):
+            owed.append(fate)
+        stage.client.heard = b""
+    up = owed.count("accepted")
+    assume(up)
+    stage.say("client", b"BDAT 4 LAST\r\nhi\r\n" if chunk else b"DATA\r\n")
+    if not stage.upstream.heard.endswith(b"hi\r\n"):
+        stage.upstream.heard = b""
+        if not chunk and not stage.client.heard:
+            stage.say("upstream", b"354 go\r\n")
+        if not chunk:
+            stage.say("client", b"hi\r\n.\r\n")
+        if b"DATA" in stage.upstream.heard:
+            stage.say("upstream", b"354 go\r\n")
+    assert stage.upstream.heard.endswith(b"hi\r\n" if chunk else b"hi\r\n.\r\n")
+    stage.upstream.heard = stage.client.heard = b""
+
+    wanted = 1 if back == "smtp" or replies[0].startswith("503") else up
+    said = replies[: min(at, wanted) if death else wanted]
+    for reply in said:
+        stage.say("upstream", octets(reply))
+    if death and len(said) < wanted:
+        what, _, line = death.partition(" ")
+        if what == "U!":
+            stage.relay.upstream_gone(line)
+        elif what == "T+":
+            stage.clock.pump([1.0] * int(line))
+        else:
+            stage.say("upstream", octets(line))
+    codes = [line[:3] for line in stage.client.heard.split(b"\r\n") if line[3:4] == b" "]
+    assert len(codes) == (len(owed) if front == "lmtp" else 1)
+    if front == back == "lmtp":
+        served = iter(reply[:3].encode() for reply in said)
+        rest = said[0][:3].encode() if said and said[0].startswith("503") else b"451"
+        for fate, code in zip(owed, codes, strict=True):
+            assert code == (b"250" if fate == "dropped" else next(served, rest)) or code == b"421"
+    elif front == "smtp":
+        assert (codes == [b"250"]) == (len(said) == wanted and all(reply.startswith("250") for reply in said))
+    else:
+        accepted = bool(said) and said[0].startswith("250")
+        assert all(
+            (code == b"250") == (accepted or fate == "dropped")
+            for fate, code in zip(owed, codes, strict=True)
+        )
+    assert len(told.done) == 1
