@@ -12,7 +12,8 @@ from end2end.machine import UNPACKED, Daemon, free_port, locate
 from end2end.tls import Papers
 
 PASSWORD = "sesame-4Kq7vZ"
-"""Like no other word, so that it is found wherever it was said (`leaks`)."""
+WRONG_PASSWORD = "barley-9Xw2pQ"
+"""Like no other words, so that they are found wherever they were said (`leaks`)."""
 
 CONFIGURATION = """
 protocols = imap pop3 lmtp

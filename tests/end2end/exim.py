@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from end2end.dovecot import PASSWORD
-from end2end.machine import Daemon, free_port, locate
+from end2end.machine import Daemon, locate
 from end2end.namespace import inside
 from end2end.tls import Papers
 
@@ -22,6 +22,8 @@ timezone = UTC
 message_size_limit = {limit}
 smtp_accept_max = 0
 smtp_accept_max_nonmail = 1000
+smtp_max_synprot_errors = 1000
+smtp_max_unknown_commands = 1000
 chunking_advertise_hosts = *
 dsn_advertise_hosts = *
 smtputf8_advertise_hosts = *
@@ -37,7 +39,7 @@ deliver_drop_privilege = true
 begin acl
 recipient:
   deny  message = no such user here
-        local_parts = nobody
+        condition = ${{if eqi{{$local_part@$domain}}{{{unknown}}}}}
   accept
 
 begin routers
@@ -52,13 +54,14 @@ begin transports
 smtp:
   driver = smtp
   allow_localhost
-  hosts_try_chunking = *
   hosts_avoid_tls = *
+  message_linelength_limit = 1M
 lmtp:
   driver = smtp
   protocol = lmtp
   allow_localhost
   hosts_avoid_tls = *
+  message_linelength_limit = 1M
 
 begin authenticators
 plain:
@@ -93,14 +96,20 @@ ROUTER = """
 class Exim:
     """The running MTA: it listens on `port`, and sends all that it takes to the port `sink`.
 
-    `ways` are domains that go elsewhere: protocol (smtp, lmtp) and port of 127.0.0.1.
+    It takes messages of `limit` octets, and no mail for the address `unknown`. `ways` are domains that go elsewhere: protocol (smtp, lmtp) and port of 127.0.0.1.
     """
 
     def __init__(
-        self, folder: Path, papers: Papers, limit: int, sink: int, ways: Mapping[str, tuple[str, int]]
+        self,
+        folder: Path,
+        papers: Papers,
+        port: int,
+        limit: int,
+        sink: int,
+        unknown: str,
+        ways: Mapping[str, tuple[str, int]],
     ) -> None:
         self.folder = folder
-        self.port = free_port()
         user = pwd.getpwnam("mail")
         (folder / "spool").mkdir()
         shutil.chown(folder / "spool", "mail")
@@ -118,17 +127,18 @@ class Exim:
                 folder=folder,
                 name="exim.example.net",
                 program=program,
-                port=self.port,
+                port=port,
                 limit=limit,
                 papers=Papers(papers.authority, papers.certificate, key),
                 sink=sink,
+                unknown=unknown,
                 routers="".join(routers),
                 password=PASSWORD,
             )
         )
         command = inside(folder, {"Debian-exim": "mail"}, {}, program, "-C", configuration, "-bdf", "-q1s")
         self.daemon = Daemon(command, folder / "exim.out")
-        self.daemon.wait_for_ports(self.port)
+        self.daemon.wait_for_ports(port)
 
     def log(self) -> str:
         """What it logged so far."""

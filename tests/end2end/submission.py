@@ -10,6 +10,7 @@ MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-
 CONFIGURATION = """
 protocols = $protocols submission
 auth_mechanisms = {mechanisms}
+mail_fsync = never
 hostname = submission.example.net
 submission_relay_host = 127.0.0.1
 submission_relay_port = {relay}

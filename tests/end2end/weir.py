@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from end2end import leaks
-from end2end.dovecot import PASSWORD
+from end2end.dovecot import PASSWORD, WRONG_PASSWORD
 from end2end.machine import Daemon, free_port, wait_until
 
 Configuration = Mapping[str, Any]
@@ -50,7 +50,7 @@ class Mailweir:
     """A running proxy, ready; `ports` by the names of its listeners.
 
     A listener without `listen` gets a free port. Ending it fails the test if it logged an internal error,
-    or a traceback that `forgives` does not match, or if the password that the tests log in with is in its
+    or a traceback that `forgives` does not match, or if a password that the tests log in with is in its
     log or its metrics, in any form.
     """
 
@@ -144,8 +144,8 @@ class Mailweir:
         metrics = self.get("/metrics")
         code = self.daemon.stop(15)
         log = self.daemon.output()
-        for what, text in (("log", log), ("metrics", metrics)):
-            assert not leaks.found(PASSWORD, text), f"the password is in the {what}"
+        for secret in (PASSWORD, WRONG_PASSWORD):
+            assert not leaks.found(secret, log) and not leaks.found(secret, metrics), secret
         assert code == 0, f"mailweir ended with {code}\n{log}"
         assert "internal error" not in log, log
         for line in log.splitlines():
