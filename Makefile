@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MADE := .venv/.made
 MADE_DEV := .venv/.made-dev
+NODE := .build/node
 # What pytest is told besides; `make test ARGS="-k dkim"`
 ARGS ?=
 JOBS ?= 2
@@ -38,8 +39,15 @@ lint: $(MADE_DEV)
 	@echo '== mypy'
 	@$(BIN)/mypy
 
+$(NODE)/.made: tests/end2end/nodemailer/package-lock.json tests/end2end/nodemailer/package.json
+	@mkdir -p $(NODE)
+	@cp $^ $(NODE)
+	@npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 test: lint
 	@.ci/packages.sh test
+	@$(MAKE) --no-print-directory $(NODE)/.made
 	@echo '== pytest'
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not soak' $(ARGS)
 

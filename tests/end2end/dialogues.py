@@ -336,9 +336,24 @@ def _text_in_drops(line: Line) -> None:
     line.fate()
 
 
+def _quit_behind_a_text(line: Line) -> None:
+    """As Exim does."""
+    line.say(f"MAIL FROM:<{SENDER}>", f"RCPT TO:{line.address()}", "DATA")
+    line.peer.say(MESSAGE + b".\r\nQUIT\r\n")
+    line.fate()
+    line.hear()
+    line.heard.append(f"{line.peer.rest()!r}\r\n")
+
+
 PIPELINED: dict[str, Dialogue] = {
     function.__name__.lstrip("_").replace("_", " "): function
-    for function in (_group, _next_message_behind_a_text, _group_of_nobody, _text_in_drops)
+    for function in (
+        _group,
+        _next_message_behind_a_text,
+        _quit_behind_a_text,
+        _group_of_nobody,
+        _text_in_drops,
+    )
 }
 """For servers with PIPELINING."""
 

@@ -10,7 +10,7 @@ from end2end.machine import Daemon, locate
 from end2end.namespace import inside
 from end2end.tls import Papers
 
-CONFIGURATION = """
+CONFIGURATION = r"""
 primary_hostname = {name}
 spool_directory = {folder}/spool
 log_file_path = {folder}/spool/%slog
@@ -39,7 +39,7 @@ deliver_drop_privilege = true
 begin acl
 recipient:
   deny  message = no such user here
-        condition = ${{if eqi{{$local_part@$domain}}{{{unknown}}}}}
+        condition = ${{if match{{$local_part@$domain}}{{\N{unknown}\N}}}}
   accept
 
 begin routers
@@ -59,6 +59,7 @@ smtp:
 lmtp:
   driver = smtp
   protocol = lmtp
+  port = 24
   allow_localhost
   hosts_avoid_tls = *
   message_linelength_limit = 1M
@@ -96,7 +97,8 @@ ROUTER = """
 class Exim:
     """The running MTA: it listens on `port`, and sends all that it takes to the port `sink`.
 
-    It takes messages of `limit` octets, and no mail for the address `unknown`. `ways` are domains that go elsewhere: protocol (smtp, lmtp) and port of 127.0.0.1.
+    It takes messages of `limit` octets, and no mail for addresses that match the
+    regular expression `unknown`. `ways` are domains that go elsewhere: protocol (smtp, lmtp) and port of 127.0.0.1.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ CONFIGURATION = """
 smtp max-message-size {limit}
 listen on 127.0.0.1 port {port} hostname opensmtpd.example.net
 action "out" relay host "smtp://127.0.0.1:{sink}"
-match from any for rcpt-to {{ "{unknown}" }} reject
+match from any for rcpt-to regex {{ "{unknown}" }} reject
 match from any for any action "out"
 """
 
@@ -21,7 +21,8 @@ match from any for any action "out"
 class OpenSmtpd:
     """The running MTA: it listens on `port`, and sends all that it takes to the port `sink`.
 
-    It takes messages of `limit` octets, and no mail for the address `unknown`.
+    It takes messages of `limit` octets, and no mail for addresses that match the
+    regular expression `unknown`.
     """
 
     def __init__(self, folder: Path, port: int, limit: int, sink: int, unknown: str) -> None:

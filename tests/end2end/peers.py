@@ -35,6 +35,9 @@ OFFERS = (b"PIPELINING", b"SIZE", b"8BITMIME", b"SMTPUTF8", b"DSN", b"CHUNKING",
 UNKNOWN = "nobody@example.org"
 """A recipient that every server refuses, but Dovecot's LMTP: it knows everybody who can be a user."""
 
+REFUSED = r"^nobody@(example\.org|[a-z]+\.{name}\.example\.com)"
+"""What an MTA refuses, as a regular expression: `UNKNOWN`, and nobody at each of its own doors."""
+
 LOOK = """
 from mailweir import hookimpl
 
@@ -57,7 +60,7 @@ smtpd_sasl_type = dovecot
 smtpd_sasl_path = inet:127.0.0.1:{sasl}
 smtpd_sasl_security_options = noanonymous
 smtpd_relay_restrictions = permit_mynetworks, reject
-smtpd_recipient_restrictions = check_recipient_access inline:{{ {{ {unknown} = 550 5.1.1 no such user here }} }}
+smtpd_recipient_restrictions = check_recipient_access regexp:{{ {{ /{unknown}/ 550 5.1.1 no such user here }} }}
 relayhost = [127.0.0.1]:{sink}
 transport_maps = inline:{{ {transports} }}
 minimal_backoff_time = 1s
@@ -111,8 +114,11 @@ Conversation = Callable[[Door, str], Told]
 """Holds a conversation at a door. All its recipients' names begin with the token, the second argument."""
 
 SERVERS = ("postfix", "exim", "opensmtpd", "submission", "lmtp")
-CLIENTS = ("postfix", "exim")
-"""MTAs that also deliver through the doors of the others."""
+
+
+def domain(door: Door) -> str:
+    """Whose mail Postfix and Exim deliver through a door (of another server than themselves)."""
+    return f"{door.way}.{door.server.name}.example.com"
 
 
 class Peers:
@@ -126,7 +132,9 @@ class Peers:
         sink = self.sink.fake.port
         self.dovecot = submission(_made(folder / "dovecot"), papers, LIMIT, own["postfix"], own["submission"])
         own["lmtp"] = ports["lmtp"]["direct"] = self.dovecot.ports["lmtp"]
-        self.opensmtpd = OpenSmtpd(_made(folder / "opensmtpd"), own["opensmtpd"], LIMIT, sink, UNKNOWN)
+        self.opensmtpd = OpenSmtpd(
+            _made(folder / "opensmtpd"), own["opensmtpd"], LIMIT, sink, REFUSED.format(name="opensmtpd")
+        )
         onward = {
             f"{way}.{name}.example.com": ("lmtp" if name == "lmtp" else "smtp", port)
             for name, doors in ports.items()
@@ -134,7 +142,13 @@ class Peers:
             if name != "submission"
         }
         self.exim = Exim(
-            _made(folder / "exim"), papers, own["exim"], LIMIT, sink, UNKNOWN, _without("exim", onward)
+            _made(folder / "exim"),
+            papers,
+            own["exim"],
+            LIMIT,
+            sink,
+            REFUSED.format(name="exim"),
+            _without("exim", onward),
         )
         transports = [
             f"{{ {domain} = {protocol}:[127.0.0.1]:{port} }}"
@@ -148,7 +162,7 @@ class Peers:
             MAIN.format(
                 limit=LIMIT,
                 sasl=self.dovecot.ports["sasl"],
-                unknown=UNKNOWN,
+                unknown=REFUSED.format(name="postfix"),
                 sink=sink,
                 transports=", ".join(transports),
             ),
@@ -266,13 +280,13 @@ def reconciled(said: str, direct: str) -> str:
 
 def _replies(said: str) -> list[str]:
     """The lines of a conversation; a reply of many lines is one."""
-    return re.findall(r"(?:\W*\d{3}-.*\n)*.+\n?", said)
+    return re.findall(r"(?:\W*\d{3}-.*\n)*.*\n|.+$", said)
 
 
 _VARIES = [
     (re.compile(pattern), to)
     for pattern, to in (
-        (r"queued as \w+", "queued as ID"),
+        (r"(\d+ bytes )?queued as \w+", "queued as ID"),
         (r"\bid=[\w-]+", "id=ID"),
         (r"\b[0-9a-f]{8} Message accepted", "ID Message accepted"),
         (r"> \S{22,} Saved", "> ID Saved"),
