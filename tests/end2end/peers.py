@@ -39,14 +39,16 @@ REFUSED = r"^nobody@(example\.org|[a-z]+\.{name}\.example\.com)"
 """What an MTA refuses, as a regular expression: `UNKNOWN`, and nobody at each of its own doors."""
 
 LOOK = """
+import asyncio
 from mailweir import hookimpl
 
 
 @hookimpl
-def message(message):
+async def message(message):
     assert sum(map(len, message.body())) <= message.size
+    await asyncio.sleep(0.05)
 """
-"""A plugin that looks at whole messages and leaves them alone."""
+"""A plugin that looks at whole messages for a while and leaves them alone."""
 
 Way = Literal["direct", "plain", "whole"]
 WAYS: tuple[Way, ...] = ("direct", "plain", "whole")
