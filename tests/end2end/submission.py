@@ -10,8 +10,6 @@ MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-
 CONFIGURATION = """
 protocols = $protocols submission
 auth_mechanisms = {mechanisms}
-# curl does no DIGEST-MD5 without a realm
-auth_realms = example.org
 mail_fsync = never
 hostname = submission.example.net
 submission_relay_host = 127.0.0.1

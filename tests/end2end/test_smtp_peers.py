@@ -6,7 +6,9 @@ from functools import partial
 import pytest
 
 from end2end.dialogues import CHUNKED, DIALOGUES, LOGINS, PIPELINED, Dialogue, converse
-from end2end.peers import SERVERS, Peers, reconciled
+from end2end.fakes import connect
+from end2end.peers import LIMIT, SERVERS, Peers, reconciled
+from mailweir.relay.smtp.offer import HEADROOM
 
 pytestmark = pytest.mark.real
 
@@ -59,3 +61,36 @@ def test_pipelining_towards_a_server_without_it(peers: Peers, name: str) -> None
     assert "Pipelining not supported" not in said
     assert reconciled(also_said, said) == said
     assert also_mail == mail and bool(mail) == (name != "group of nobody")
+
+
+def offers(peers: Peers, server: str) -> list[set[str]]:
+    """What the reply to EHLO or LHLO offers, at each door."""
+    found = []
+    for door in peers.doors[server]:
+        peer = connect(door.port)
+        peer.reply()
+        peer.say(b"LHLO me\r\n" if door.server.protocol == "lmtp" else b"EHLO me\r\n")
+        found.append({line[4:] for line in peer.reply().decode().splitlines()[1:]})
+        peer.close()
+    return found
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_offers(peers: Peers, server: str) -> None:
+    """The rewritings that a proxy owes, and no others."""
+    direct, plain, whole = offers(peers, server)
+    kept = {line for line in direct if not line.startswith("BURL")}
+    assert plain == kept | {"PIPELINING", "STARTTLS"}
+    looked_at = {line.replace(" DIGEST-MD5", "") for line in plain if line != "PIPECONNECT"}
+    assert whole == {f"SIZE {LIMIT - HEADROOM}" if line == f"SIZE {LIMIT}" else line for line in looked_at}
+
+
+def test_reconciled() -> None:
+    """Mailweir may refuse in words of its own, not otherwise."""
+    direct = "250 ok\n503-no\n503 none\n354 go on\n"
+    assert reconciled("250 ok\n554 5.5.1 none (01lgbleqd5h3e)\n354 end data with <x>\n", direct) == direct
+    for said in (
+        *("250 fine\n503-no\n503 none\n354 go on\n", "250 ok\n554 5.5.1 none\n354 go on\n"),
+        *("250 ok\n451 none (01lgbleqd5h3e)\n354 go on\n", "250 ok\n554 none (01lgbleqd5h3e)\n"),
+    ):
+        assert reconciled(said, direct) != direct
