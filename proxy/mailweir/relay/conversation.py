@@ -151,7 +151,8 @@ class Conversation(Duties):
 
     def owes_answer(self) -> bool:
         # A client that gave up and one that only closed its half look the same; the former will send its
-        # message again, so a message that upstream has not got may not be delivered behind its back.
+        # message again, so a message that upstream has not got may not be delivered behind its back. (A
+        # relay that knows better says that nothing is at stake.)
         if self.spliced or not self.session.octets_from_client or self.at_stake():
             return False
         return bool(self._client.holds) or self.patience()[1] == "upstream"

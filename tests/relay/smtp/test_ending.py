@@ -286,6 +286,30 @@ def test_a_client_that_left_is_owed_nothing_before_its_message_is_upstreams(smtp
     assert played.relay.owes_answer()
 
 
+@pytest.mark.parametrize(
+    "text", ["DATA\nC< 354 end data with <CR><LF>.<CR><LF>\nC> Subject: x||hi|.", "BDAT 4 LAST|hi"]
+)
+def test_a_client_that_said_quit_behind_its_message_is_owed_the_answer(smtp: Make, text: str) -> None:
+    """Exim sends QUIT with the end of the text, and then closes its half, in clear: it has not given up."""
+    thinking: Deferred[None] = Deferred()
+    played = smtp(Whole(thinking), upto="mail", protocol="lmtp")
+    played.play(f"C> {text}|QUIT")
+    assert played.relay.owes_answer()
+    thinking.callback(None)
+    assert played.relay.owes_answer()
+
+
+@pytest.mark.parametrize("behind", ["", "QUIT|NOOP", "NOOP", "QUI\\", "QUIT now"])
+def test_other_last_words_are_no_farewell(smtp: Make, behind: str) -> None:
+    played = smtp(Whole(Deferred()), upto="mail", protocol="lmtp")
+    played.play("C> DATA\nC< 354 end data with <CR><LF>.<CR><LF>")
+    played.play(f"C> Subject: x||hi|.|{behind}" if behind else "C> Subject: x||hi|.")
+    assert not played.relay.owes_answer()
+    unended = smtp(Whole(Deferred()), upto="mail", protocol="lmtp")
+    unended.play("C> DATA\nC< 354 end data with <CR><LF>.<CR><LF>\nC> Subject: x||QUIT")
+    assert not unended.relay.owes_answer()
+
+
 LAST = """
     C> BDAT 4 LAST|hi|NOOP
     U< BDAT 4 LAST|hi

@@ -196,7 +196,8 @@ class SmtpRelay(Talk):
                 self.pump.run()
 
     def at_stake(self) -> bool:
-        return self.session.state in ("text", "sending")
+        # who says QUIT behind a text and closes its half, as Exim does at once, still waits for the answers
+        return self.session.state in ("text", "sending") and not self.from_client.only(b"QUIT")
 
     def patience(self) -> tuple[float, Leg]:
         return timers.borne(self)
