@@ -166,7 +166,7 @@ MESSAGE_OCTETS = Histogram(
 )
 LOGINS = Counter(
     "mailweir_logins_total",
-    "Logins: upstream accepted or rejected them, or a plugin refused them.",
+    "Logins: upstream accepted or rejected them, or a plugin or mailweir itself refused them.",
     ("listener", "protocol", "result"),
 )
 VERDICTS = Counter(
@@ -212,6 +212,11 @@ LIMITS = Counter(
     "mailweir_limits_total",
     "How often a limit of ours was reached, by the name that the configuration gives it.",
     ("listener", "protocol", "limit"),
+)
+SPLICED = Counter(
+    "mailweir_sessions_spliced_total",
+    "Sessions that became raw octets: nobody wanted to see more (login), or nothing more can be understood.",
+    ("listener", "protocol", "why"),
 )
 SPOOL_OCTETS = Gauge("mailweir_spool_bytes", "Octets of messages that wait for a verdict.")
 LOOP_LAG = Gauge(

@@ -28,13 +28,14 @@ FILES = {  # name: (the whole file, every mistake in it)
         "9:80: limits.sessions_per_client: must be at least 1, not 0",
         "9:97: limits.before_login: must be a duration like 500ms, 60s or 5m",
     ]),
+    "a listener without a name": (SOUND.replace("  mx:", '  "":').replace("    protocol: smtp\n", ""), ["2:3: listeners.: a name is at most 64 letters, digits and _ . -", "2:3: listeners..protocol: is required"]),
     "certificates": (SOUND + "certificates: {certificate: a, key: b}\n", ["9:15: certificates: must be a list"]),
     "half a certificate": (SOUND + "certificates:\n  - certificate: one.pem\n  - {certificate: 5, key: one.key}\n", ["10:5: certificates.0.key: is required", "11:19: certificates.1.certificate: must be a path"]),
 }
 
 LISTENERS = {  # name: (lines of a listener, from line 6 on; what is said of them)
     "misspelt key": ("tsl: starttls", "6:5: listeners.mx.tsl: no such key; did you mean tls?"),
-    "unknown key": ("zzz: 1", "6:5: listeners.mx.zzz: no such key; there are protocol, listen, tls, require_tls, upstream, plugins, unknown, allow_plaintext, bare_newline, nul, i_know, trace, verdicts, early_talker"),
+    "unknown key": ("zzz: 1", "6:5: listeners.mx.zzz: no such key; there are protocol, listen, tls, require_tls, upstream, plugins, unknown, allow_plaintext, splice, bare_newline, nul, i_know, trace, verdicts, early_talker"),
     "said twice": ("upstream: mta", "6:5: listeners.mx.upstream: stands here twice, first on line 5"),
     "wrong word": ("tls: startls", "6:10: listeners.mx.tls: must be none, starttls or implicit, not startls; did you mean starttls?"),
     "no truth": ("require_tls: maybe", "6:18: listeners.mx.require_tls: must be true or false, not maybe"),

@@ -1,5 +1,6 @@
 """Servers that live as long as the test run, and proxies that live as long as a test."""
 
+import base64
 import itertools
 import shutil
 import tempfile
@@ -9,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from end2end.house import ROADS, House, Road
+from end2end.peers import Peers
 from end2end.tls import Papers, issue
 from end2end.weir import Mailweir, Start
 
@@ -30,11 +34,38 @@ def papers(place: Path) -> Papers:
 
 
 @pytest.fixture(scope="session")
+def key(place: Path) -> tuple[Path, bytes]:
+    """The private key's file, and the record that publishes the public one."""
+    private = rsa.generate_private_key(65537, 2048)
+    file = place / "dkim.pem"
+    file.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        )
+    )
+    file.chmod(0o600)
+    public = private.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return file, b"v=DKIM1; k=rsa; p=" + base64.b64encode(public)
+
+
+@pytest.fixture(scope="session")
 def house(place: Path, papers: Papers) -> Iterator[House]:
     """Two Postfix and a Dovecot."""
     house = House(place, papers)
     yield house
     house.stop()
+
+
+@pytest.fixture(scope="session")
+def peers(place: Path, papers: Papers) -> Iterator[Peers]:
+    """Postfix, Exim, OpenSMTPD, two of Dovecot's servers, and mailweir in front of each."""
+    peers = Peers(place / "peers", papers)
+    yield peers
+    peers.stop()
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,15 @@ from mailweir.verdict import Decision
 from mailweir.wire.smtp import Command, Reply
 
 
+class Unknown(Asked):
+    """A command whose name may be a password that was said a line too late."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Command(unknown)"
+
+
 def plain(talk: Talk, command: Command) -> None:
     """One command, one reply; plugins may refuse it or rewrite its arguments."""
     _ask(talk, command, partial(_forward, talk, command.verb))
@@ -22,6 +31,9 @@ def plain(talk: Talk, command: Command) -> None:
 
 def quit(talk: Talk, command: Command) -> None:
     """QUIT: nothing that follows it counts."""
+    if talk.upstream is None:
+        talk.goodbye(words.BYE, "client quit")
+        return
     talk.forward(command.raw, Awaited("QUIT", partial(_parted, talk)), barrier=True)
 
 
@@ -42,7 +54,7 @@ def _ask(talk: Talk, command: Command, then: Callable[[bytes], None]) -> None:
     if not talk.chain.listens("command"):
         then(command.raw)
         return
-    asked = Asked(command.verb, command.arguments)
+    asked = (Asked if command.verb in VERBS else Unknown)(command.verb, command.arguments)
 
     def answered(decision: Decision | None) -> None:
         if decision is not None and not decision.passes:
@@ -61,13 +73,18 @@ def _ask(talk: Talk, command: Command, then: Callable[[bytes], None]) -> None:
 
 
 def _forward(talk: Talk, verb: str, octets: bytes) -> None:
+    """NOOP asks for nothing: to keep the session of an idle client up, nobody is dialled."""
+    if verb == "NOOP" and talk.upstream is None:
+        talk.answer(talk.words(words.ACCEPTED))
+        return
     talk.forward(octets, Awaited(verb, talk.passed))
 
 
 def _try(talk: Talk, verb: str, octets: bytes) -> None:
     """Send an unknown command up. In a group it can't be told where its answer ends: splice."""
-    if talk.from_client.pending and talk.pipelines:
-        assert talk.upstream is not None
+    if talk.upstream is None:
+        talk.reach(partial(_try, talk, verb, octets))
+    elif talk.from_client.pending and talk.pipelines:
         talk.upstream.write(octets)
         _splice(talk)
     else:
@@ -87,4 +104,4 @@ def _answered(talk: Talk, reply: Reply) -> None:
 def _splice(talk: Talk) -> None:
     talk.forget_mail()
     talk.session.state = "spliced"
-    talk.splice()
+    talk.splice("unknown command")
