@@ -13,6 +13,7 @@ END = b"\r\n.\r\n"
 _COMMAND = re.compile(rb"([A-Za-z][A-Za-z0-9-]*)(?: (.*))?", re.DOTALL)
 _CHUNK = re.compile(rb"(\d{1,18})( +LAST)? *", re.IGNORECASE)
 _ADDRESS = re.compile(rb": *<?([^<> \r]*)")
+_NUMBER = re.compile(rb" u\d+\.")  # in every reply of `Server`
 _REPLY = re.compile(rb"([2-5]\d\d)(?:[ -][^\r\n]*)?\r\n")
 BARRIERS = ("DATA", "AUTH", "STARTTLS", "QUIT")
 HELLOS = ("EHLO", "HELO", "LHLO")
@@ -22,7 +23,8 @@ HELLOS = ("EHLO", "HELO", "LHLO")
 class Mail:
     """One transaction: `recipients` were accepted, `text` is without dot-stuffing and chunks.
 
-    `ended`: all of the text is there; `dead`: a chunk was refused, so nothing can come of it.
+    `ended`: all of the text is there; `dead`: a chunk was refused, so nothing can come of it; `lost`: nor
+    can it, since the server was lost.
     """
 
     sender: bytes
@@ -31,6 +33,7 @@ class Mail:
     text: bytes = b""
     ended: bool = False
     dead: bool = False
+    lost: bool = False
     replies: list[bytes] = field(default_factory=list)
 
     @property
@@ -78,11 +81,13 @@ class Account:
 
     `mode` says what comes next: "command", "text", "chunk", "response"; or that nothing can be told before
     the next reply ("reply"), before a handshake ("tls"), or any more ("over"). `unasked` are replies that
-    nothing was open for.
+    nothing was open for. `each`: LMTP; `curt`: in it, the end of a text may be refused as no command at all,
+    by one reply.
     """
 
-    def __init__(self, *, each: bool) -> None:
+    def __init__(self, *, each: bool, curt: bool = False) -> None:
         self.each = each
+        self.curt = curt
         self.mode = "command"
         self.open: deque[Asked] = deque([Asked("greeting")])
         self.mail: Mail | None = None
@@ -94,13 +99,24 @@ class Account:
         self._said = b""
         self._replied = b""
         self._left = 0
+        self._echo: Asked | None = None
 
     # The one who commands.
 
     def said(self, octets: bytes) -> None:
         self._said += octets
+        self._read_on()
+
+    def _read_on(self) -> None:
         while self._read():
             pass
+        if self.open and self._unheard(self.open[0]):
+            self.open.popleft()
+
+    def _unheard(self, asked: Asked) -> bool:
+        """In LMTP the last chunk has no reply if nobody was accepted (RFC 2033 4.3)."""
+        offered = self.each and asked.last and asked.complete and "CHUNKING" in self.keywords
+        return offered and self.mail is not None and not self.mail.recipients and not self.mail.lost
 
     @property
     def due(self) -> Asked | None:
@@ -213,14 +229,20 @@ class Account:
         self.mail, self.keywords, self.mode = None, set(), "command"
 
     def _reply(self, raw: bytes, code: int) -> Asked | None:
+        if self._echo is not None and self._echo.replies[-1] == raw:
+            return self._echo
+        self._echo = None
         if not self.open:
             self.unasked.append(raw)
             return None
         asked = self.open[0]
         if asked.ends and not asked.replies:
             asked.mail = self.mail
-            several = self.each and self.mail is not None and not self._out_of_place(asked)
-            asked.left = max(len(self.mail.recipients), 1) if self.mail and several else 1
+            recipients = self.mail.recipients if self.mail and self.each else []
+            single = self._out_of_place(asked) or (self.curt and 500 <= code <= 504)
+            asked.left = 1 if single else max(len(recipients), 1)
+            passed = _NUMBER.search(raw) is not None
+            self._echo = asked if single and passed and len(recipients) > 1 and not self.curt else None
         asked.replies.append(raw)
         asked.left -= 1
         if asked.verb == "AUTH" and 300 <= code < 400:
@@ -228,8 +250,7 @@ class Account:
         elif not asked.left:
             self.open.popleft()
             self._answered(asked, raw, code)
-        while self._read():
-            pass
+        self._read_on()
         return asked
 
     def _out_of_place(self, asked: Asked) -> bool:

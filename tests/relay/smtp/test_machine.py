@@ -22,7 +22,7 @@ from structlog.testing import capture_logs
 from twisted.internet.task import Clock
 
 from mailweir.chain.plug import Plug
-from mailweir.relay.rules import Rules
+from mailweir.relay.rules import Rules, SmtpRules
 from mailweir.session import Leg
 from mailweir.spool import Spool
 from mailweir.testing.play import Stage
@@ -66,7 +66,13 @@ class Machine(RuleBasedStateMachine):
         offer=st.builds(Offer, st.booleans(), st.booleans(), st.booleans(), st.booleans()),
         refuse_unknown=st.booleans(),
         starttls=st.booleans(),
-        limit=st.sampled_from([0, 0, 60]),
+        limit=st.sampled_from([0, 0, 200]),
+        smtp=st.builds(
+            SmtpRules,
+            trace=st.sampled_from(["none", "none", "received"]),
+            early_talker=st.sampled_from(["ignore", "ignore", "reject"]),
+            upstream_protocol=st.sampled_from(["", "", "smtp", "lmtp"]),
+        ),
     )
     def opens(
         self,
@@ -76,6 +82,7 @@ class Machine(RuleBasedStateMachine):
         refuse_unknown: bool,
         starttls: bool,
         limit: int,
+        smtp: SmtpRules,
     ) -> None:
         self.logs = ExitStack()
         self.logged = self.logs.enter_context(capture_logs())
@@ -91,6 +98,7 @@ class Machine(RuleBasedStateMachine):
             message_size=limit,
             client_idle=300.0,
             spool=Spool(memory=32),
+            smtp=smtp,
         )
         self.whims = PLUGINS[plugins]()
         self.plug = Plug("whims", self.whims)
@@ -242,6 +250,11 @@ class Machine(RuleBasedStateMachine):
     @rule(who=who, leg=st.sampled_from(["client", "upstream"]))
     def drains(self, who: int, leg: Leg) -> None:
         self.world(who).drains(leg)
+
+    @rule(who=who)
+    def vanishes(self, who: int) -> None:
+        """From here on the server can't be reached again."""
+        self.world(who).stage.unreachable = "refused"
 
     @rule(who=who)
     def retires(self, who: int) -> None:
