@@ -19,6 +19,11 @@ BARRIERS = ("DATA", "AUTH", "STARTTLS", "QUIT")
 HELLOS = ("EHLO", "HELO", "LHLO")
 
 
+def code(raw: bytes) -> int:
+    """Of a reply's last line."""
+    return int(raw[:-2].rpartition(b"\n")[2][:3])
+
+
 @dataclass(eq=False)
 class Mail:
     """One transaction: `recipients` were accepted, `text` is without dot-stuffing and chunks.
@@ -43,7 +48,7 @@ class Mail:
     @property
     def accepted(self) -> bool:
         """Somebody has taken it for at least one recipient."""
-        return any(reply.startswith(b"2") for reply in self.replies)
+        return any(code(reply) < 300 for reply in self.replies)
 
 
 @dataclass(eq=False)
@@ -217,7 +222,7 @@ class Account:
             at = match.end()
             if match[0][3:4] != b"-":
                 raw = self._replied[start:at]
-                found.append((self._reply(raw, int(match[1])), raw))
+                found.append((self._reply(raw), raw))
                 start = at
         if b"\n" in self._replied[at:]:
             raise ValueError(f"not a reply: {self._replied[at:]!r}")
@@ -228,7 +233,7 @@ class Account:
         """The handshake is done: all that was said before is forgotten (RFC 3207 4.2)."""
         self.mail, self.keywords, self.mode = None, set(), "command"
 
-    def _reply(self, raw: bytes, code: int) -> Asked | None:
+    def _reply(self, raw: bytes) -> Asked | None:
         if self._echo is not None and self._echo.replies[-1] == raw:
             return self._echo
         self._echo = None
@@ -237,21 +242,32 @@ class Account:
             return None
         asked = self.open[0]
         if asked.ends and not asked.replies:
-            asked.mail = self.mail
-            recipients = self.mail.recipients if self.mail and self.each else []
-            single = self._out_of_place(asked) or (self.curt and 500 <= code <= 504)
-            asked.left = 1 if single else max(len(recipients), 1)
-            passed = _NUMBER.search(raw) is not None
-            self._echo = asked if single and passed and len(recipients) > 1 and not self.curt else None
+            self._decides(asked, raw)
         asked.replies.append(raw)
         asked.left -= 1
-        if asked.verb == "AUTH" and 300 <= code < 400:
+        if asked.verb == "AUTH" and 300 <= code(raw) < 400:
             self.mode = "response"
         elif not asked.left:
             self.open.popleft()
-            self._answered(asked, raw, code)
+            self._answered(asked, raw)
         self._read_on()
         return asked
+
+    def _decides(self, asked: Asked, raw: bytes) -> None:
+        """The first reply to the end of a text: it is known what it is about, and how many there will be."""
+        mail = asked.mail = self.mail
+        recipients = mail.recipients if mail and self.each else []
+        single = self._out_of_place(asked) or (self.curt and 500 <= code(raw) <= 504)
+        asked.left = 1 if single else max(len(recipients), 1)
+        passed = _NUMBER.search(raw) is not None
+        self._echo = asked if single and passed and len(recipients) > 1 and not self.curt else None
+        if mail is None or (code(raw) >= 400 and self._out_of_place(asked)):
+            return
+        mail.replies = asked.replies
+        if asked.verb == "BDAT":
+            mail.text += asked.chunk
+            mail.ended = asked.complete  # else the server did not wait for it
+            self.mails += [mail] * asked.complete
 
     def _out_of_place(self, asked: Asked) -> bool:
         """A chunk that was not offered, or that can't help any more, is refused by a single reply."""
@@ -259,10 +275,10 @@ class Account:
             "CHUNKING" not in self.keywords or bool(self.mail and self.mail.dead)
         )
 
-    def _answered(self, asked: Asked, raw: bytes, code: int) -> None:
+    def _answered(self, asked: Asked, raw: bytes) -> None:
         if self.mode == "reply" and asked.verb in BARRIERS:
             self.mode = "command"
-        yes = 200 <= code < 300
+        yes = code(raw) < 300
         if asked.junk:
             return
         if asked.verb in HELLOS and yes:
@@ -274,9 +290,9 @@ class Account:
             self.mail.recipients.append(asked)
         elif asked.verb == "RSET" and yes:
             self.mail = None
-        elif asked.verb == "DATA" and code == 354:
+        elif asked.verb == "DATA" and code(raw) == 354:
             self.mode = "text"
-        elif asked.verb == "STARTTLS" and code == 220:
+        elif asked.verb == "STARTTLS" and code(raw) == 220:
             self.mode = "tls"
         elif asked.verb == "QUIT":
             self.mode = "over"
@@ -284,15 +300,11 @@ class Account:
             self._moved(asked, yes)
 
     def _moved(self, asked: Asked, yes: bool) -> None:
-        mail = asked.mail = self.mail
+        mail = self.mail
         if mail is None or (not yes and self._out_of_place(asked)):
             return
-        if asked.verb == "BDAT":
+        if asked.ends:
+            self.mail = None
+        else:
             mail.text += asked.chunk
-            if not asked.last:
-                mail.dead = mail.dead or not yes
-                return
-            mail.ended = asked.complete  # else the server did not wait for it
-            self.mails += [mail] * asked.complete
-        mail.replies = asked.replies
-        self.mail = None
+            mail.dead = mail.dead or not yes

@@ -4,7 +4,7 @@ import re
 from traceback import format_exception
 from typing import TYPE_CHECKING
 
-from relay.smtp.account import HELLOS, Asked, Mail
+from relay.smtp.account import HELLOS, Asked, Mail, code
 from relay.smtp.peers import Server
 
 if TYPE_CHECKING:
@@ -27,11 +27,6 @@ _FOR_ALL = range(500, 505)
 _RECEIVED = re.compile(rb"\A(X-Seen: [^\r]*\r\n)?Received: [^\r]*\r\n(?:\t[^\r]*\r\n)*")
 
 
-def code(raw: bytes) -> int:
-    """Of a reply's last line."""
-    return int(raw[:-2].rpartition(b"\n")[2][:3])
-
-
 def heard(world: "World", asked: Asked | None, raw: bytes) -> None:
     """A reply is upstream's to that very command, or our own, which promises nothing."""
     number = _NUMBER.search(raw)
@@ -48,6 +43,7 @@ def heard(world: "World", asked: Asked | None, raw: bytes) -> None:
     if code(raw) == 421:
         return  # whatever it answered: it is the last word
     assert origin is not None and asked is not None, f"{raw!r} answered {origin}, and comes to {asked}"
+    _in_place(world, asked, raw)
     if asked.ends and origin.line != asked.line:
         same = origin.mail is not None and asked.mail is not None and origin.mail.sender == asked.mail.sender
         refused = origin.line == b"DATA\r\n" and code(raw) >= 400
@@ -60,6 +56,20 @@ def heard(world: "World", asked: Asked | None, raw: bytes) -> None:
         assert origin.verb == "BDAT", f"{raw!r} to {asked} was for {origin}"
     else:
         assert (origin.verb, origin.line) == (asked.verb, asked.line), f"{raw!r} to {asked} was for {origin}"
+
+
+def _in_place(world: "World", asked: Asked, raw: bytes) -> None:
+    """A strict server complains of the order of commands only where the client is to blame."""
+    mail = world.client.mail
+    alive = mail is not None and not mail.dead and not mail.lost
+    if b"nested MAIL" in raw:
+        assert mail is not None, "upstream still knew a transaction that the client believes ended"
+    elif b"need MAIL" in raw:
+        assert not alive, f"upstream knew nothing of {mail}"
+    elif b"out of sequence" in raw:
+        assert not alive or asked.verb == "DATA", f"upstream knew nothing of {mail}"
+    elif b"no valid recipients" in raw and mail is not None:
+        assert all(recipient in world.dropped for recipient in mail.recipients), f"upstream lacks {mail}"
 
 
 def _may_say(world: "World", asked: Asked | None, raw: bytes) -> bool:
@@ -127,6 +137,8 @@ def _ours(world: "World", mail: Mail) -> Mail:
     """What the client knows of a message that went up."""
     known = {*world.client.mails, world.client.mail} - {None}
     ours = [one for one in known if one and one.sender == mail.sender]
+    if not ours and any(one.verb == "MAIL" and one.address == mail.sender for one in world.client.open):
+        return Mail(mail.sender)  # of which the client has not heard yet
     assert len(ours) == 1, f"{mail} is not the client's"
     return ours[0]
 
@@ -141,7 +153,7 @@ def _edited(world: "World", ours: Mail) -> bytes:
 def _told(world: "World", mail: Mail) -> None:
     """What the client was told of the end of a text is what upstream said."""
     theirs = next((one for one in world.texts if one.sender == mail.sender), None)
-    if any(reply.startswith(b"2") for reply in mail.replies) and not world.has_dropped(mail):
+    if mail.accepted and not world.has_dropped(mail):
         assert theirs is not None and theirs.accepted, f"{mail} was accepted by nobody"
     if theirs is None or (world.has_dropped(mail) and not world.each):
         return

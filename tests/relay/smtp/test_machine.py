@@ -180,6 +180,36 @@ class Machine(RuleBasedStateMachine):
             octets += b"bdat %d\r\n" % len(text) + text + b"bdat 2 LAST\r\n\r\n"
         world.says(octets + (b"" if chunks else b"data\r\n"), cut)
 
+    @rule(
+        who=who,
+        recipients=st.lists(
+            st.sampled_from(["nothing", "nothing", "nothing", "reject", "discard"]), max_size=4
+        ),
+        text=TEXTS,
+        chunks=st.booleans(),
+        balks_at=st.sampled_from(["", "MAIL", "RCPT", "DATA", "BDAT", "end", "end"]),
+    )
+    def delivers(self, who: int, recipients: Sequence[str], text: bytes, chunks: bool, balks_at: str) -> None:
+        """A message step by step, with a verdict for each recipient; the server may stop answering at a verb."""
+        world = self.world(who)
+        account = world.client
+        world.obliging, world.balks_at = True, balks_at
+        if account.mode != "command" or account.pending:
+            return
+        if not account.keywords:
+            world.says(self.written("hello", world))
+        world.says(self.written("mail", world))
+        for verdict in recipients:
+            self.whims.plan["rcpt_to"] = verdict, False
+            world.says(self.written("rcpt", world))
+        if chunks and "CHUNKING" in account.keywords:
+            text = self.unlike(text, world)
+            world.says(b"bdat %d last\r\n" % len(text) + text)
+        else:
+            world.says(b"data\r\n")
+            if account.mode == "text":
+                world.says(self.unlike(text, world) + b"\r\n.\r\n")
+
     @rule(who=who, commands=st.lists(st.sampled_from(COMMANDS), min_size=1, max_size=5), cut=cut)
     def commands(self, who: int, commands: Sequence[str], cut: Cut) -> None:
         world = self.world(who)

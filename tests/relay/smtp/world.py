@@ -15,7 +15,7 @@ class World:
     """`number` is the client's, and stands in every address that it uses.
 
     `client` is its account; `servers` are the connections to upstream that were made for it, `server` the
-    last. `logged` is what all sessions have logged. `story` are the rows of what happened, to be played again by `mailweir.testing.play`.
+    last, which answers by itself as long as it is `obliging`: not at the verb `balks_at`. `logged` is what all sessions have logged. `story` are the rows of what happened, to be played again by `mailweir.testing.play`.
     """
 
     def __init__(
@@ -36,6 +36,7 @@ class World:
         self.story: list[str] = []
         self.dropped: set[Asked] = set()
         self.obliging = True
+        self.balks_at = ""
         self.ended = False
         stage.session.id = f"s{number}"
         self.last = 0
@@ -137,6 +138,8 @@ class World:
         if server is not None:
             moved = server.pipe.flow(stage.upstream, self._from_server) or moved
             account = server.account
+            if account.due is not None and account.due.verb == self.balks_at:
+                self.obliging, self.balks_at = False, ""
             obliges = self.obliging and server.pipe.end is None and stage.upstream.state == "open"
             if obliges and account.due is not None and not self.spliced:
                 server.pipe.put(server.answer(*server.honest(account.due)))
