@@ -162,6 +162,15 @@ def test_stray_cr_and_lf(smtp: Make, chunks: str) -> None:
     """)
 
 
+@pytest.mark.parametrize("empty", ["", "BDAT 0|"])
+def test_an_empty_last_chunk_does_not_end_a_text_that_was_objected_to(smtp: Make, empty: str) -> None:
+    """Octets that come with the command of a chunk can be looked at first. Here there are none."""
+    stage = smtp(upto="mail")
+    stage.say("client", octets(rf"BDAT 2|a\r{empty}BDAT 0 LAST"))
+    assert stage.upstream.state == "aborted" and b"LAST" not in stage.upstream.heard
+    assert stage.client.heard.splitlines()[-1].decode() == STRAY
+
+
 def test_a_pair_may_be_cut_in_two(smtp: Make) -> None:
     smtp(upto="mail").play(r"""
         C> BDAT 2|a\rBDAT 2 LAST|\nb\
@@ -386,4 +395,25 @@ def test_a_chunk_in_a_group_with_a_dropped_recipient(smtp: Make, size: str) -> N
         C< 250 ok
         C> NOOP
         U< NOOP
+    """)
+
+
+@pytest.mark.parametrize("recipients", ["", "|RCPT TO:<b@z>"])
+def test_the_last_chunk_for_nobody_has_no_reply_in_lmtp(smtp: Make, recipients: str) -> None:
+    """RFC 2033 4.3. Servers differ in it, so it doesn't go up; the others have their one reply."""
+    stage = smtp(protocol="lmtp").play(f"""
+        C> MAIL FROM:<x@y>{recipients}|BDAT 4|hi|BDAT 6 LAST|QUIT|NOOP
+        U< MAIL FROM:<x@y>{recipients}|BDAT 4|hi
+    """)
+    refused = "|550 no such user" if recipients else ""
+    stage.play(f"""
+        U> 250 ok{refused}|503 no valid recipients
+        C< 250 ok{refused}|503 no valid recipients
+        U< NOOP
+        U> 250 ok
+        C< 250 ok
+        C> MAIL FROM:<a@b>
+        U< RSET
+        U> 250 ok
+        U< MAIL FROM:<a@b>
     """)

@@ -1,4 +1,4 @@
-"""What a text may consist of, as the listener's rules have it: size, CR and LF that stand alone, NUL.
+"""What a text may consist of, as the listener's rules have it: size, CR and LF that stand alone, NUL, loops.
 
 Only CRLF ends a line (RFC 5321 2.3.8), but servers differ, and one that takes LF for a line's end may find
 two messages in one text (SMTP smuggling). So octets pass here before they go anywhere.
@@ -6,6 +6,7 @@ two messages in one text (SMTP smuggling). So octets pass here before they go an
 
 from mailweir.relay.rules import Rules
 from mailweir.relay.smtp import words
+from mailweir.relay.smtp.hops import Hops
 from mailweir.relay.smtp.words import Answer
 from mailweir.session import Transaction
 from mailweir.wire.smtp_text import Mender, Strays
@@ -15,14 +16,17 @@ class Screen:
     """Looks one text over, in pieces cut anywhere.
 
     `refusal` is set once it may not go on; `mends`: LF becomes CRLF, so lines may begin where the client's
-    did not. `binary`: BODY=BINARYMIME (RFC 3030 3), which has no lines and may hold any octet.
+    did not. `hops` looks for loops, if anybody does. `binary`: BODY=BINARYMIME (RFC 3030 3), which has no lines and may hold any octet.
     """
 
-    __slots__ = ("_limit", "_mender", "_nul", "_strays", "_transaction", "mends", "refusal")
+    __slots__ = ("_hops", "_limit", "_mender", "_nul", "_strays", "_transaction", "mends", "refusal")
 
-    def __init__(self, rules: Rules, transaction: Transaction, *, binary: bool) -> None:
+    def __init__(
+        self, rules: Rules, transaction: Transaction, hops: Hops | None = None, *, binary: bool
+    ) -> None:
         newlines = "pass" if binary else rules.smtp.bare_newline
         self._transaction = transaction
+        self._hops = hops
         self._limit = rules.message_size
         self._nul = rules.smtp.nul == "reject" and not binary
         self._strays = Strays() if newlines == "reject" else None
@@ -42,13 +46,18 @@ class Screen:
             self.refusal = words.TOO_BIG
         elif self._nul and b"\0" in octets:
             self.refusal = words.NUL
-        elif self._strays is not None:
-            if self._strays.found(octets, end=end):
-                self.refusal = words.STRAY
-        elif self._mender is not None:
-            mended = self._mender.mend(octets, end=end)
-            if mended is None:
-                self.refusal = words.STRAY_CR
-            else:
-                return mended
+        else:
+            octets = self._in_lines(octets, end)
+            if self._hops is not None and self.refusal is None:
+                self.refusal = self._hops.objection(octets)
         return octets if self.refusal is None else b""
+
+    def _in_lines(self, octets: bytes, end: bool) -> bytes:
+        if self._mender is not None:
+            mended = self._mender.mend(octets, end=end)
+            if mended is not None:
+                return mended
+            self.refusal = words.STRAY_CR
+        elif self._strays is not None and self._strays.found(octets, end=end):
+            self.refusal = words.STRAY
+        return octets
