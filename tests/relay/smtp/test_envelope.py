@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
+from mailweir.envelope import Envelope, Recipient
 from mailweir.hookspecs import hookimpl
-from mailweir.session import Envelope, Recipient, Session, Transaction
+from mailweir.session import Session, Transaction
 from mailweir.testing.play import Stage
 from mailweir.verdict import Accept, Close, Defer, Discard, Reject
 

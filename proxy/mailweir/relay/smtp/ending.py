@@ -5,10 +5,11 @@ No 250 is said here that upstream didn't say, but for recipients and messages th
 
 from collections import deque
 
+from mailweir.envelope import Recipient
 from mailweir.relay.smtp import words
 from mailweir.relay.smtp.mail import Mail, outcome
 from mailweir.relay.smtp.talk import Awaited, Talk
-from mailweir.session import Outcome, Recipient
+from mailweir.session import Outcome
 from mailweir.verdict import Close, Decision, Discard
 from mailweir.wire.smtp import Reply
 

@@ -8,12 +8,12 @@ come, it is owed an RSET before the next transaction (RFC 5321 4.1.4 allows no s
 from collections.abc import Callable
 from functools import partial
 
+from mailweir.envelope import Envelope, Recipient
 from mailweir.relay.smtp import words
 from mailweir.relay.smtp.mail import Mail, outcome
 from mailweir.relay.smtp.offer import NOTHING, PARAMETERS, advertise, facts
 from mailweir.relay.smtp.talk import Awaited, Talk
 from mailweir.relay.smtp.words import Answer
-from mailweir.session import Envelope, Recipient
 from mailweir.verdict import Accept, Decision, Discard, printable
 from mailweir.wire.smtp import Command, Reply
 from mailweir.wire.smtp_path import Path, parameters, path

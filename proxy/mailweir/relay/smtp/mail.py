@@ -2,8 +2,9 @@
 
 from typing import Any, Protocol
 
+from mailweir.envelope import Recipient
 from mailweir.relay.carry import Carrier
-from mailweir.session import Outcome, Recipient, Transaction
+from mailweir.session import Outcome, Transaction
 from mailweir.verdict import Decision
 from mailweir.wire.smtp_path import parameters
 from mailweir.wire.smtp_text import Strays
