@@ -34,7 +34,8 @@ class Recipient:
 
     Plugins may assign `address`, `parameters`, `verdict` (what becomes of this recipient's copy, where the
     message itself passes) and, at `rcpt_to`, `policy`: the name of what this recipient wants to happen to
-    the message, for listeners where those who want different things are kept apart.
+    the message, for listeners where those who want different things are kept apart. `decided_by` is the
+    plugin whose `verdict` it is.
     """
 
     __slots__ = (
@@ -43,6 +44,7 @@ class Recipient:
         "_verdict",
         "accepted",
         "added",
+        "decided_by",
         "edited",
         "fixed",
         "original",
@@ -60,6 +62,7 @@ class Recipient:
         self.required = False
         self.edited = False
         self.fixed = False
+        self.decided_by = ""
         self.policy = ""
         self.refused_by = ""
 
@@ -175,6 +178,7 @@ class Envelope:
         recipient.parameters = parameters
         check_open(self.fixed)
         recipient.original = ""
+        recipient.edited = False
         recipient.added = True
         recipient.required = required
         self.recipients.append(recipient)

@@ -5,7 +5,9 @@
 - `dialect`: the differences between SMTP and LMTP, one row each
 - `mail`: one transaction, as upstream and the client each believe it to stand
 - `opening`: from the connection to the client's first command; STARTTLS on both legs
-- `envelope`: EHLO, HELO, LHLO, MAIL, RCPT, RSET
+- `envelope`: EHLO, HELO, LHLO, MAIL, RSET; `rcpt`: RCPT
+- `requests`: MAIL and RCPT as upstream is asked; `replay`: asked again, when plugins have changed more
+- `errand`: commands of ours
 - `data`, `bdat`: the text; `ending`: its final replies; `sending`: a text that was judged first
 - `auth`: the SASL dialogue
 - `other`: all other verbs, and those we don't know

@@ -1,6 +1,7 @@
 """The final replies to a text: one in SMTP, one for each accepted recipient in LMTP (RFC 2033 4.2).
 
-No 250 is said here that upstream didn't say, but for recipients and messages that a plugin discarded.
+No 250 is said here that upstream didn't say, but for recipients and messages that a plugin discarded. What
+plugins have said of single recipients stands in its place among upstream's replies.
 """
 
 from collections import deque
@@ -46,7 +47,7 @@ class Ending:
         left = self._begin()
         said = b""
         for recipient in left or [None]:
-            octets = self._talk.words(words.ACCEPTED if self._dropped(recipient) else words.LOST_AT_END)
+            octets = self._own(recipient) or self._talk.words(words.LOST_AT_END)
             self._remember(octets)
             said += octets
         self._close()
@@ -63,14 +64,17 @@ class Ending:
 
     def _say_dropped(self, left: "deque[Recipient | None]", behind: bytes = b"") -> None:
         said = behind
-        while left and self._dropped(left[0]):
+        while left and (own := self._own(left[0])):
             left.popleft()
-            said += self._talk.words(words.ACCEPTED)
+            said += own
+            if not own.startswith(b"2"):
+                self._remember(own)
         if said:
             self._talk.ledger.say(said)
 
-    def _dropped(self, recipient: Recipient | None) -> bool:
-        return recipient is not None and recipient in self._mail.dropped
+    def _own(self, recipient: Recipient | None) -> bytes:
+        """What we say for this one ourselves; nothing if upstream does."""
+        return b"" if recipient is None else self._mail.dropped.get(recipient, b"")
 
     def _remember(self, reply: bytes) -> None:
         """The worst that was said is what logs show; one recipient served makes it accepted."""
@@ -105,11 +109,12 @@ def conclude(talk: Talk, octets: bytes, decision: Decision | None = None, *, las
     talk.unfinished = False
     talk.session.state = "command"
     talk.owes_reset = not talk.orphaned
-    copies = max(len(mail.transaction.envelope.accepted), 1) if talk.dialect.each and last else 1
+    owed = mail.transaction.envelope.accepted if talk.dialect.each and last else []
+    replies = b"".join([mail.dropped.get(recipient, octets) for recipient in owed]) or octets
     discarded = decision is not None and isinstance(decision.verdict, Discard)
     talk.end_mail("discarded" if discarded else outcome(octets), octets, decision)
     if decision is not None and isinstance(decision.verdict, Close):
         talk.part(octets, f"closed by {decision.plugin}")
     else:
-        talk.answer(octets * copies)
+        talk.answer(replies)
         talk.at_border()

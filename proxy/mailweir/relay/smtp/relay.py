@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from mailweir.relay.smtp import auth, bdat, data, envelope, opening, other, words
+from mailweir.relay.smtp import auth, bdat, data, envelope, opening, other, rcpt, words
 from mailweir.relay.smtp.ending import VERB as END
 from mailweir.relay.smtp.opening import Opening
 from mailweir.relay.smtp.talk import Talk
@@ -28,7 +28,7 @@ HANDLERS: dict[str, Handler] = {
     "HELO": envelope.hello,
     "LHLO": envelope.hello,
     "MAIL": envelope.mail,
-    "RCPT": envelope.rcpt,
+    "RCPT": rcpt.rcpt,
     "RSET": envelope.rset,
     "DATA": data.data,
     "BDAT": bdat.bdat,
