@@ -109,7 +109,7 @@ class Generation:
         """A plugin named the upstream: only now the rules can say how it is secured."""
         made = self.configuration.upstreams.get(upstream)
         if made is not None and isinstance(relay, Conversation):
-            relay.rules = replace(relay.rules, upstream_tls=made.tls)
+            relay.rules = replace(relay.rules, upstream_tls=made.tls, upstream_verified=_verified(made))
         dial(relay, upstream)
 
     def _rules(self, listener: Listener, chain: Chain) -> Rules:
@@ -120,6 +120,7 @@ class Generation:
             require_tls=listener.require_tls,
             allow_plaintext=listener.allow_plaintext,
             upstream_tls=upstream.tls if upstream is not None else "none",
+            upstream_verified=upstream is not None and _verified(upstream),
             refuse_unknown=listener.unknown == "refuse" or (listener.unknown == "auto" and chain.filtered),
             splice=listener.splice == "auto",
             upstream=listener.upstream,
@@ -146,6 +147,11 @@ class Generation:
                 text_rate=limits.text_rate,
             ),
         )
+
+
+def _verified(upstream: config.Upstream) -> bool:
+    """Nobody else can be taken for it."""
+    return upstream.tls != "none" and upstream.verify is not False
 
 
 def _other_protocol(listener: Listener, upstream: config.Upstream | None) -> Literal["", "smtp", "lmtp"]:

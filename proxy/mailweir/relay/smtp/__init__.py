@@ -8,7 +8,7 @@
 - `envelope`: EHLO, HELO, LHLO, MAIL, RSET; `rcpt`: RCPT
 - `requests`: MAIL and RCPT as upstream is asked; `replay`: asked again, when plugins have changed more
 - `errand`: commands of ours
-- `data`, `bdat`: the text; `ending`: its final replies; `sending`: a text that was judged first
+- `data`, `bdat`, `burl`: the text; `ending`: its final replies; `sending`: a text that was judged first
 - `auth`: the SASL dialogue
 - `other`: all other verbs, and those we don't know
 - `offer`: the keywords of EHLO, a row each

@@ -25,7 +25,7 @@ from mailweir.wire.smtp import Chunk, CommandReader, Reply, ReplyReader, Respons
 
 Content = Text | Chunk | Response
 VERBS = (
-    *("EHLO", "HELO", "LHLO", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "NOOP", "QUIT"),
+    *("EHLO", "HELO", "LHLO", "MAIL", "RCPT", "DATA", "BDAT", "BURL", "RSET", "NOOP", "QUIT"),
     *("VRFY", "EXPN", "HELP", "ETRN", "AUTH", "STARTTLS"),
 )
 
