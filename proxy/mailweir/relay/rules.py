@@ -19,7 +19,8 @@ class SmtpRules:
 
     `bare_newline`: CR or LF alone, in commands and in texts; `nul`: NUL in texts. `trace`: whether messages
     get a Received field. `verdicts`: what happens if plugins want different things for the recipients of
-    one message and the client hears one reply. `early_talker`: who speaks before the greeting.
+    one message and the client hears one reply: the strictest is said for all, recipients of another policy
+    are put off to a message of their own, or all but the first. `early_talker`: who speaks before the greeting.
     `upstream_protocol` empty: the listener's own.
 
     Limits are counts, seconds and octets a second; 0 is none. `recipients`: of one message. `bad_commands`:

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import structlog
 from twisted.internet.defer import Deferred
 
 from mailweir import metrics
+from mailweir.chain.chain import Plug
 from mailweir.hookspecs import hookimpl
 from mailweir.message import Message
 from mailweir.session import Transaction
@@ -548,3 +550,37 @@ def test_nothing_is_asked_before_the_plugin_has_answered(smtp: Make) -> None:
         U> 250 ok
         {SENT}
     """)
+
+
+def test_a_message_that_is_dropped_whole_is_logged_where_the_sender_asked_to_be_told(smtp: Make) -> None:
+    for notify, logged in (("SUCCESS", 1), ("FAILURE", 0)):
+        with structlog.testing.capture_logs() as logs:
+            smtp(Whole(lambda message: Discard("spam")), offer=DSN).play(f"""
+                C> MAIL FROM:<a@b>|RCPT TO:<ann@x> NOTIFY={notify}
+                U< MAIL FROM:<a@b>|RCPT TO:<ann@x> NOTIFY={notify}
+                U> 250 ok|250 a
+                C< 250 ok|250 a
+                {TEXT}
+                C< 250 2.0.0 ok
+            """)
+        assert len([one for one in logs if "asked to be told" in one["event"]]) == logged
+
+
+def test_shadows_change_nothing(smtp: Make) -> None:
+    stage = smtp()
+    shadow = Whole(changes)
+    stage = Stage("smtp", [Plug("shadow", shadow, mode="shadow")], stage.relay.rules)
+    stage.play("""
+        U> 220 x
+        C< 220 x
+        C> EHLO me
+        U< EHLO me
+        U> 250-x|250 PIPELINING
+        C< 250-x|250 PIPELINING
+    """)
+    stage.play(f"""
+        {THREE}
+        {TEXT}
+        {SENT}
+    """)
+    assert [one.address for one in shadow.done[0].envelope.recipients] == ["ann@x", "bob@x", "cid@x"]

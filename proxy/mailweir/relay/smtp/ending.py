@@ -9,6 +9,7 @@ from collections import deque
 from mailweir.envelope import Recipient
 from mailweir.relay.smtp import words
 from mailweir.relay.smtp.mail import Mail, outcome
+from mailweir.relay.smtp.requests import wants_success
 from mailweir.relay.smtp.talk import Awaited, Talk
 from mailweir.session import Outcome
 from mailweir.verdict import Close, Decision, Discard
@@ -112,6 +113,8 @@ def conclude(talk: Talk, octets: bytes, decision: Decision | None = None, *, las
     owed = mail.transaction.envelope.accepted if talk.dialect.each and last else []
     replies = b"".join([mail.dropped.get(recipient, octets) for recipient in owed]) or octets
     discarded = decision is not None and isinstance(decision.verdict, Discard)
+    if discarded and any(wants_success(recipient) for recipient in mail.transaction.envelope.accepted):
+        talk.log.info("discarded, though the sender asked to be told of the delivery")
     talk.end_mail("discarded" if discarded else outcome(octets), octets, decision)
     if decision is not None and isinstance(decision.verdict, Close):
         talk.part(octets, f"closed by {decision.plugin}")
