@@ -584,3 +584,82 @@ def test_shadows_change_nothing(smtp: Make) -> None:
         {SENT}
     """)
     assert [one.address for one in shadow.done[0].envelope.recipients] == ["ann@x", "bob@x", "cid@x"]
+
+
+ADDED_REPLIES = {
+    "all have it": ("250 ann|250 bob|250 cid|250 more", "250 ann|250 bob|250 cid"),
+    "the added one hasn't": ("250 ann|250 bob|250 cid|452 more", "250 ann|250 bob|250 cid"),
+    "one of the others hasn't": ("250 ann|550 bob|250 cid|250 more", "250 ann|550 bob|250 cid"),
+}
+
+
+@pytest.mark.parametrize(("replies", "said"), ADDED_REPLIES.values(), ids=ADDED_REPLIES.keys())
+def test_lmtp_says_nothing_of_who_was_added(smtp: Make, replies: str, said: str) -> None:
+    plugin = Whole(adds)
+    smtp(plugin, protocol="lmtp").play(f"""
+        {THREE}
+        {TEXT}
+        U< RCPT TO:<more@x>
+        U> 250 ok
+        U< DATA
+        U> 354 go
+        U< A: b||hi|.
+        U> {replies}
+        C< {said}
+        C> NOOP
+        U< NOOP
+        U> 250 ok
+        C< 250 ok
+    """)
+    assert plugin.fate[0] == "accepted"
+
+
+def test_lmtp_knows_in_which_order_upstream_was_asked(smtp: Make) -> None:
+    """An added one stands behind the recipient it came with; who was refused has no reply."""
+
+    class First(Hears):
+        @hookimpl
+        def rcpt_to(self, envelope: Any, recipient: Any) -> None:
+            if recipient.local == "ann":
+                envelope.add("more@x")
+                envelope.add("never@x", required=False)
+
+    smtp(First(), protocol="lmtp").play("""
+        C> MAIL FROM:<a@b>|RCPT TO:<ann@x>|RCPT TO:<nobody@x>|RCPT TO:<cid@x>|DATA
+        U< MAIL FROM:<a@b>
+        U> 250 ok
+        C< 250 ok
+        U< RCPT TO:<ann@x>
+        U> 250 a
+        U< RCPT TO:<more@x>|RCPT TO:<never@x>
+        U> 250 m|550 n
+        C< 250 a
+        U< RCPT TO:<nobody@x>|RCPT TO:<cid@x>|DATA
+        U> 550 nobody|250 c|354 go
+        C< 550 nobody|250 c|354 go
+        C> hi|.
+        U< hi|.
+        U> 250 ann has it
+        C< 250 ann has it
+        U> 452 more hasn't
+        U> 250 cid has it
+        C< 250 cid has it
+    """)
+
+
+def test_lmtp_upstream_is_lost_before_it_spoke_of_who_was_added(smtp: Make) -> None:
+    plugin = Whole(adds)
+    smtp(plugin, protocol="lmtp").play(f"""
+        {THREE}
+        {TEXT}
+        U< RCPT TO:<more@x>
+        U> 250 ok
+        U< DATA
+        U> 354 go
+        U< A: b||hi|.
+        U> 250 ann|250 bob|250 cid
+        C< 250 ann|250 bob|250 cid
+        U! gone
+        C. closed
+    """)
+    assert plugin.fate == ("accepted", "250 cid")

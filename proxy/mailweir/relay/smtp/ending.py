@@ -22,23 +22,29 @@ VERB = "end"
 class Ending:
     """Upstream has the whole text; its replies decide."""
 
-    __slots__ = ("_accepted", "_left", "_mail", "_said", "_talk")
+    __slots__ = ("_accepted", "_known", "_left", "_mail", "_said", "_talk")
 
     def __init__(self, talk: Talk, mail: Mail) -> None:
         self._talk = talk
         self._mail = mail
         self._left: deque[Recipient | None] | None = None
+        self._known: deque[Recipient] = deque()
         self._accepted = False
         self._said = b""
 
     def replied(self, reply: Reply) -> None:
         left = self._begin()
-        self._say_dropped(left)
-        if left:
-            left.popleft()
-        self._remember(reply.raw)
-        self._say_dropped(left, behind=reply.raw)
-        if left:
+        known = self._known.popleft() if self._known else None
+        if known is not None and known.added:
+            if not reply.positive:
+                self._talk.log.warning("added recipient got nothing", code=reply.code)
+        else:
+            self._say_own(left)
+            if left:
+                left.popleft()
+            self._remember(reply.raw)
+            self._say_own(left, behind=reply.raw)
+        if left or self._known:
             return
         self._close()
         self._talk.settle(b"")
@@ -47,7 +53,7 @@ class Ending:
         """Upstream is gone: 451 for each reply that didn't come; a second copy is better than none."""
         left = self._begin()
         said = b""
-        for recipient in left or [None]:
+        for recipient in left:
             octets = self._own(recipient) or self._talk.words(words.LOST_AT_END)
             self._remember(octets)
             said += octets
@@ -55,15 +61,16 @@ class Ending:
         return said
 
     def _begin(self) -> "deque[Recipient | None]":
-        """Only now are all replies to RCPT here, so only now is it known how many come."""
+        """Only now are all replies to RCPT here, so only now is it known how many come, and for whom."""
         if self._left is None:
             accepted = self._mail.transaction.envelope.accepted if self._talk.dialect.each else []
+            self._known.extend(self._mail.lines if self._talk.dialect.each else [])
             self._left = deque(accepted)
             if not accepted:
                 self._left.append(None)
         return self._left
 
-    def _say_dropped(self, left: "deque[Recipient | None]", behind: bytes = b"") -> None:
+    def _say_own(self, left: "deque[Recipient | None]", behind: bytes = b"") -> None:
         said = behind
         while left and (own := self._own(left[0])):
             left.popleft()

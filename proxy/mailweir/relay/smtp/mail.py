@@ -26,8 +26,8 @@ class Mail:
     refused here, so upstream doesn't know of it; `balked`: DATA was refused here, so upstream still waits
     for it. `discard`: the whole message shall be dropped; `dropped`: these recipients get nothing, though
     the client was told that they were accepted, and what we say for them where LMTP owes them a reply.
-    `line` is the client's MAIL, and `lines` its RCPT for each recipient that upstream knows, our own for
-    those that plugins added; `stale`: upstream knows others, too, who shall get nothing. `policy` is that of
+    `line` is the client's MAIL, and `lines` its RCPT for each recipient that upstream knows, in upstream's
+    order, our own for those that plugins added; `stale`: upstream knows others, too, who shall get nothing. `policy` is that of
     the recipients which are `up`. `collecting` takes the chunks of a text that is judged first.
     `last_refusal` is the latest reply that said no to a recipient, and `decision` whose; `turned_down` is
     the one that said no to DATA or to a chunk.

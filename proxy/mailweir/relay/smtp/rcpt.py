@@ -150,6 +150,8 @@ def _ask_added(talk: Talk, current: Mail, recipient: Recipient, accepted: Reply)
         told = accepted
         for one, reply in zip(additions, replies, strict=True):
             one.edited = False
+            if not reply.positive:
+                current.lines.pop(one)
             if not added(talk, one, reply):
                 told = reply
         _believe(current, recipient, told)

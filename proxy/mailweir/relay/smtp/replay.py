@@ -93,9 +93,10 @@ def _replay(talk: Talk, mail: Mail, then: Settled) -> None:
     )
     asked = wanted if again else [one for one in wanted if one not in mail.lines]
     requests = [request(talk, mail, one) for one in asked]
-    for one, (_, line) in zip(asked, requests, strict=True):
+    lines = {one: mail.lines.get(one, line) for one, (_, line) in zip(asked, requests, strict=True)}
+    mail.lines = lines if again else mail.lines | lines
+    for one in asked:
         one.edited = False
-        mail.lines.setdefault(one, line)
     if again:
         requests = [("RSET", b"RSET\r\n"), ("MAIL", mail_line(mail.line, envelope)), *requests]
     envelope.edited = mail.stale = False
@@ -119,6 +120,8 @@ def _refusal(talk: Talk, mail: Mail, asked: list[Recipient], replies: list[Reply
     """What upstream's replies to RCPT mean for the message: no octets if it may go up."""
     refusal = b""
     for one, reply in zip(asked, replies, strict=True):
+        if not reply.positive:
+            mail.lines.pop(one)
         if one.added:
             ended = not added(talk, one, reply)
         else:
