@@ -28,7 +28,13 @@ ROWS: dict[str, tuple[dict[str, Any], str, str]] = {  # what we know, upstream's
     "STARTTLS is ours": ({"starttls": True}, "x|PIPELINING", "x|PIPELINING|STARTTLS"),
     "STARTTLS keeps its place": ({"starttls": True}, "x|STARTTLS|PIPELINING", "x|STARTTLS|PIPELINING"),
     "STARTTLS is not ours": ({}, "x|PIPELINING|STARTTLS", "x|PIPELINING"),
-    "room for headers": ({"grows": True}, "x|PIPELINING|SIZE 10240000", "x|PIPELINING|SIZE 10238976"),
+    "room for headers": ({"looked_at": True}, "x|PIPELINING|SIZE 10240000", "x|PIPELINING|SIZE 10238976"),
+    "room for a trace": ({"traced": True}, "x|PIPELINING|SIZE 10240000", "x|PIPELINING|SIZE 10238976"),
+    "room for both": (
+        {"looked_at": True, "traced": True},
+        "x|PIPELINING|SIZE 10240000",
+        "x|PIPELINING|SIZE 10237952",
+    ),
     "our limit": ({"message_size": 5}, "x|PIPELINING|SIZE 10", "x|PIPELINING|SIZE 5"),
     "upstream's limit": ({"message_size": 50}, "x|PIPELINING|SIZE 10", "x|PIPELINING|SIZE 10"),
     "no limit upstream": ({"message_size": 50}, "x|PIPELINING|SIZE 0", "x|PIPELINING|SIZE 50"),
@@ -120,10 +126,10 @@ def test_the_offer_remembers_what_was_withheld() -> None:
 
 SITUATIONS: list[dict[str, Any]] = [
     {},
-    {"looked_at": True, "grows": True},
+    {"looked_at": True},
     {"refuse_unknown": True},
     {"verified": True},
-    {"grows": True},
+    {"traced": True},
     {"starttls": True},
 ]
 """Nobody minds; a plugin looks at messages; what we don't know is refused; both connections are safe; fields
@@ -253,10 +259,13 @@ def test_both_connections_are_safe(client: bool, upstream: bool, verified: bool,
         ("smtp", SmtpRules(recipients=7), 7),
         ("smtp", SmtpRules(recipients=7, verdicts="single"), 1),
         ("lmtp", SmtpRules(recipients=7, verdicts="single"), 7),
+        ("smtp", SmtpRules(recipients=7, upstream_protocol="lmtp"), 1),
     ],
 )
 def test_limits_of_ours(protocol: Any, rules: SmtpRules, recipients: int) -> None:
     session = Session("s1", "test", protocol, Address("192.0.2.1", 4), Address("192.0.2.2", 25), 0.0)
     known = facts(session, Chain("test", ()), Rules(smtp=rules))
-    assert (known.recipients, known.messages, known.grows) == (recipients, 0, False)
-    assert facts(session, Chain("test", ()), Rules(smtp=SmtpRules(trace="received", messages=3))).grows
+    assert (known.recipients, known.messages, known.traced) == (recipients, 0, False)
+    assert (
+        facts(session, Chain("test", ()), Rules(smtp=SmtpRules(trace="received", messages=3))).messages == 3
+    )

@@ -326,7 +326,7 @@ def test_one_recipient_a_message(smtp: Make) -> None:
         C< 550 nobody
         U< RCPT TO:<c@d>
         U> 250 c
-        C< 250 c|452 4.5.3 this recipient needs a message of its own, send to it again (s1)
+        C< 250 c|452 4.5.3 one recipient at a time, send this one again (s1)
         U< DATA
     """)
 
@@ -346,7 +346,7 @@ def test_who_wants_something_else_comes_again(smtp: Make) -> None:
         U< MAIL FROM:<a@b>|RCPT TO:<one@x>|RCPT TO:<one@y>
         U> 250 ok|250 x|250 y
         C< 250 ok|250 x|250 y
-        C< 452 4.5.3 this recipient needs a message of its own, send to it again (s1)
+        C< 452 4.5.3 this recipient needs a message of its own, send it again (s1)
         U< RCPT TO:<one@z>|DATA
     """)
 

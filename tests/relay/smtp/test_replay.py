@@ -11,6 +11,7 @@ from mailweir import metrics
 from mailweir.chain.chain import Plug
 from mailweir.hookspecs import hookimpl
 from mailweir.message import Message
+from mailweir.relay.rules import SmtpRules
 from mailweir.session import Transaction
 from mailweir.testing.play import Stage
 from mailweir.verdict import Defer, Discard, Quarantine, Reject
@@ -409,9 +410,9 @@ def test_lmtp_by_chunks(smtp: Make) -> None:
         U> 250 ok|250 ok|250 ok|250 ok
         U< BDAT 10 LAST|A: b||hi\
         U> 250 ann has it
-        C< 250 ann has it|451 4.7.1 later (s1)
+        C< 250 ann has it
         U> 452 cid is full
-        C< 452 cid is full
+        C< 451 4.7.1 later (s1)|452 cid is full
     """)
 
 
@@ -486,8 +487,9 @@ def test_lmtp_upstream_is_lost_at_the_end(smtp: Make) -> None:
         U> 354 go
         U< A: b||hi|.
         U> 250 ann has it
-        C< 250 ann has it|550 5.7.1 no (s1)
+        C< 250 ann has it
         U! gone
+        C< 550 5.7.1 no (s1)
         C< 451 4.4.2 lost the server, fate of the message unknown, try again later (s1)
         C. closed
     """)
@@ -663,3 +665,47 @@ def test_lmtp_upstream_is_lost_before_it_spoke_of_who_was_added(smtp: Make) -> N
         C. closed
     """)
     assert plugin.fate == ("accepted", "250 cid")
+
+
+def test_smtp_before_lmtp_hears_nothing_of_who_was_added(smtp: Make) -> None:
+    smtp(Whole(adds), upto="greeted", smtp=SmtpRules(upstream_protocol="lmtp")).play(f"""
+        C> EHLO me
+        U< LHLO me
+        U> 250-x|250 PIPELINING
+        C< 250-x|250 PIPELINING
+        C> MAIL FROM:<a@b>|RCPT TO:<ann@x>
+        U< MAIL FROM:<a@b>|RCPT TO:<ann@x>
+        U> 250 ok|250 a
+        C< 250 ok|250 a
+        {TEXT}
+        U< RCPT TO:<more@x>
+        U> 250 ok
+        U< DATA
+        U> 354 go
+        U< A: b||hi|.
+        U> 250 ann has it
+        C< 250 ann has it
+        U> 452 more hasn't
+        C> NOOP
+        U< NOOP
+    """)
+
+
+def test_lmtp_before_smtp_says_each_its_own(smtp: Make) -> None:
+    plugin = Whole(verdicts(bob=Reject("no"), cid=Discard("trap")))
+    smtp(plugin, upto="greeted", protocol="lmtp", smtp=SmtpRules(upstream_protocol="smtp")).play(f"""
+        C> LHLO me
+        U< EHLO me
+        U> 250-x|250 PIPELINING
+        C< 250-x|250 PIPELINING
+        {THREE}
+        {TEXT}
+        U< RSET|MAIL FROM:<a@b> X=1|RCPT TO:<ann@x>
+        U> 250 ok|250 ok|250 ok
+        U< DATA
+        U> 354 go
+        U< A: b||hi|.
+        U> 250 queued
+        C< 250 queued|550 no (s1)|250 ok
+    """)
+    assert plugin.fate == ("accepted", "550 no (s1)")

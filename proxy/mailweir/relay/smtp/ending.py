@@ -1,7 +1,10 @@
 """The final replies to a text: one in SMTP, one for each accepted recipient in LMTP (RFC 2033 4.2).
 
 No 250 is said here that upstream didn't say, but for recipients and messages that a plugin discarded. What
-plugins have said of single recipients stands in its place among upstream's replies.
+plugins have said of single recipients stands in its place among upstream's replies; those about recipients
+that plugins added are said to nobody. Where client and upstream speak different dialects, the one reply of
+SMTP is said for each recipient, and the one recipient that a message from SMTP has upstream gives the one
+reply.
 """
 
 from collections import deque
@@ -18,71 +21,106 @@ from mailweir.wire.smtp import Reply
 VERB = "end"
 """The verb of the slot that waits for the final replies."""
 
+NOT_TAKEN = frozenset({500, 501, 502, 503, 504})
+"""About the command, not about a recipient (RFC 5321 4.2.3). Dovecot 2.3 refuses the last chunk behind one
+that failed by a single 503, and a text that is too big by a 552 for each recipient."""
+
+GRACE = 60.0
+"""Seconds that the second reply may take if the first one was a refusal: a server may have meant it for all.
+A delivery that takes longer than that is told to come again, and may then be there twice."""
+
 
 class Ending:
-    """Upstream has the whole text; its replies decide."""
+    """Upstream has the whole text; its replies decide.
 
-    __slots__ = ("_accepted", "_known", "_left", "_mail", "_said", "_talk")
+    `_owed`: who is yet to be told, one None in SMTP. `_coming`: whom upstream's replies are about that are
+    to come, one None where it is the message.
+    """
+
+    __slots__ = ("_accepted", "_begun", "_coming", "_mail", "_owed", "_said", "_talk")
 
     def __init__(self, talk: Talk, mail: Mail) -> None:
         self._talk = talk
         self._mail = mail
-        self._left: deque[Recipient | None] | None = None
-        self._known: deque[Recipient] = deque()
+        self._begun = False
+        self._owed: deque[Recipient | None] = deque()
+        self._coming: deque[Recipient | None] = deque([None])
         self._accepted = False
         self._said = b""
 
+    @property
+    def doubtful(self) -> bool:
+        """All that was said is a refusal, and it is not sure that there is more to come."""
+        return bool(self._coming) and bool(self._said) and not self._accepted
+
     def replied(self, reply: Reply) -> None:
-        left = self._begin()
-        known = self._known.popleft() if self._known else None
-        if known is not None and known.added:
+        first = self._begin()
+        about = self._coming.popleft()
+        if first and reply.code in NOT_TAKEN:
+            about = None
+            self._coming.clear()
+        if about is not None and about.added:
             if not reply.positive:
                 self._talk.log.warning("added recipient got nothing", code=reply.code)
         else:
-            self._say_own(left)
-            if left:
-                left.popleft()
-            self._remember(reply.raw)
-            self._say_own(left, behind=reply.raw)
-        if left or self._known:
-            return
-        self._close()
-        self._talk.settle(b"")
+            self._tell(reply)
+        if not self._coming:
+            self._close()
+            self._talk.settle(b"")
 
     def lost(self) -> bytes:
         """Upstream is gone: 451 for each reply that didn't come; a second copy is better than none."""
-        left = self._begin()
-        said = b""
-        for recipient in left:
-            octets = self._own(recipient) or self._talk.words(words.LOST_AT_END)
-            self._remember(octets)
-            said += octets
+        self._begin()
+        lost = self._talk.words(words.LOST_AT_END)
+        said = self._rest(lost)
+        if said:
+            self._remember(lost)
         self._close()
         return said
 
-    def _begin(self) -> "deque[Recipient | None]":
-        """Only now are all replies to RCPT here, so only now is it known how many come, and for whom."""
-        if self._left is None:
-            accepted = self._mail.transaction.envelope.accepted if self._talk.dialect.each else []
-            self._known.extend(self._mail.lines if self._talk.dialect.each else [])
-            self._left = deque(accepted)
-            if not accepted:
-                self._left.append(None)
-        return self._left
+    def _begin(self) -> bool:
+        """Only now are all replies to RCPT here, so only now is it known how many come. False if it was."""
+        if self._begun:
+            return False
+        self._begun = True
+        accepted = self._mail.transaction.envelope.accepted
+        self._owed.extend(accepted if self._talk.dialect.each else [])
+        if not self._owed:
+            self._owed.append(None)
+        if self._talk.upstream_dialect.each and self._mail.lines:
+            self._coming = deque(self._mail.lines)
+        return True
 
-    def _say_own(self, left: "deque[Recipient | None]", behind: bytes = b"") -> None:
-        said = behind
-        while left and (own := self._own(left[0])):
-            left.popleft()
-            said += own
-            if not own.startswith(b"2"):
-                self._remember(own)
-        if said:
-            self._talk.ledger.say(said)
+    def _tell(self, reply: Reply) -> None:
+        self._remember(reply.raw)
+        one_to_one = self._talk.dialect.each and self._talk.upstream_dialect.each
+        if one_to_one:
+            self._say_next(reply.raw)
+        if all(one is not None and one.added for one in self._coming):
+            self._talk.ledger.say(self._rest(reply.raw if one_to_one else self._said))
+
+    def _say_next(self, reply: bytes) -> None:
+        """To the next whom upstream knows of, and before it to those whom it doesn't."""
+        said = b""
+        while self._owed:
+            own = self._own(self._owed.popleft())
+            said += own or reply
+            if not own:
+                break
+        self._talk.ledger.say(said)
+
+    def _rest(self, reply: bytes) -> bytes:
+        """What those hear who are yet to be told."""
+        said = b"".join([self._own(recipient) or reply for recipient in self._owed])
+        self._owed.clear()
+        return said
 
     def _own(self, recipient: Recipient | None) -> bytes:
         """What we say for this one ourselves; nothing if upstream does."""
-        return b"" if recipient is None else self._mail.dropped.get(recipient, b"")
+        own = b"" if recipient is None else self._mail.dropped.get(recipient, b"")
+        if own and not own.startswith(b"2"):
+            self._remember(own)
+        return own
 
     def _remember(self, reply: bytes) -> None:
         """The worst that was said is what logs show; one recipient served makes it accepted."""
@@ -100,6 +138,7 @@ class Ending:
 def expect_end(talk: Talk, mail: Mail) -> None:
     """The end of the text has gone up: from now on only upstream knows."""
     talk.unfinished = False
+    talk.early = None
     ending = Ending(talk, mail)
     talk.ending = ending
     talk.session.state = "end"
@@ -115,6 +154,7 @@ def conclude(talk: Talk, octets: bytes, decision: Decision | None = None, *, las
     mail = talk.mail
     assert mail is not None
     talk.unfinished = False
+    talk.early = None
     talk.session.state = "command"
     talk.owes_reset = not talk.orphaned
     owed = mail.transaction.envelope.accepted if talk.dialect.each and last else []

@@ -11,10 +11,12 @@ from functools import partial
 from mailweir.envelope import Envelope
 from mailweir.relay import tally
 from mailweir.relay.smtp import words
+from mailweir.relay.smtp.dialect import one_line
 from mailweir.relay.smtp.mail import Mail, outcome
 from mailweir.relay.smtp.offer import NOTHING, PARAMETERS, advertise, facts
 from mailweir.relay.smtp.requests import mail_line
 from mailweir.relay.smtp.talk import Awaited, Talk
+from mailweir.relay.smtp.trace import hops
 from mailweir.relay.smtp.words import Answer
 from mailweir.verdict import Accept, Decision, Discard, printable
 from mailweir.wire.smtp import Command, Reply
@@ -32,7 +34,7 @@ def hello(talk: Talk, command: Command) -> None:
             talk.stopped(decision, "helo")
             return
         greets = Awaited(command.verb, partial(_greeted, talk, command.verb, name))
-        talk.forward(command.raw, greets, barrier=True)
+        talk.forward(talk.upstream_dialect.hello(command.verb, command.raw), greets, barrier=True)
 
     talk.ask(asked, "helo", session=talk.session, name=printable(name))
 
@@ -46,7 +48,8 @@ def _greeted(talk: Talk, verb: str, name: str, reply: Reply) -> None:
     talk.owes_reset = False
     talk.must_greet = False
     talk.session.helo = printable(name)
-    octets, talk.offer = reply.raw, NOTHING
+    octets = reply.raw if verb in talk.upstream_dialect.hellos else one_line(reply.raw)
+    talk.offer = NOTHING
     if verb != "HELO":
         octets, talk.offer = advertise(reply.raw, facts(talk.session, talk.chain, talk.rules))
     talk.pipelines = "PIPELINING" in talk.offer.upstream
@@ -96,6 +99,7 @@ def _mail(talk: Talk, command: Command) -> None:
 
     def asked(decision: Decision | None) -> None:
         begun = Mail(transaction, command.raw)
+        begun.hops = hops(talk)
         if decision is None or isinstance(decision.verdict, Accept | Discard):
             begun.discard = decision if decision is not None and not decision.passes else None
             _begin(talk, command, begun)

@@ -4,6 +4,7 @@ from typing import Any, Protocol
 
 from mailweir.envelope import Recipient
 from mailweir.relay.carry import Carrier
+from mailweir.relay.smtp.hops import Hops
 from mailweir.session import Outcome, Transaction
 from mailweir.verdict import Decision
 from mailweir.wire.smtp_path import parameters
@@ -30,7 +31,7 @@ class Mail:
     order, our own for those that plugins added; `stale`: upstream knows others, too, who shall get nothing. `policy` is that of
     the recipients which are `up`. `collecting` takes the chunks of a text that is judged first.
     `last_refusal` is the latest reply that said no to a recipient, and `decision` whose; `turned_down` is
-    the one that said no to DATA or to a chunk.
+    the one that said no to DATA or to a chunk. `hops` looks for loops.
     """
 
     __slots__ = (
@@ -42,6 +43,7 @@ class Mail:
         "decision",
         "discard",
         "dropped",
+        "hops",
         "last_refusal",
         "line",
         "lines",
@@ -71,6 +73,7 @@ class Mail:
         self.turned_down = b""
         self.decision: Decision | None = None
         self.strays = Strays()
+        self.hops: Hops | None = None
         self.carrier: Carrier | None = None
         self.collecting: Taker | None = None
 

@@ -18,7 +18,7 @@ from mailweir.relay.rules import Rules
 from mailweir.session import Session
 
 HEADROOM = 1024
-"""Octets that plugins may add to a header; offered as so much less SIZE (RFC 1870)."""
+"""Octets that plugins may add to a header, and that our own trace may; offered as so much less SIZE (RFC 1870)."""
 
 
 class How(Enum):
@@ -118,7 +118,7 @@ which upstream might offer the keyword while we don't, but BODY=BINARYMIME."""
 class Facts:
     """What the offer depends on, besides upstream.
 
-    `grows`: fields may be added to a message. `messages` of a session and `recipients` of a message are
+    `looked_at` by plugins or `traced` by us, a message may grow. `messages` of a session and `recipients` of a message are
     limits of ours; 0 is none.
     """
 
@@ -126,7 +126,7 @@ class Facts:
     plaintext: bool = True
     verified: bool = False
     looked_at: bool = False
-    grows: bool = False
+    traced: bool = False
     asked: bool = False
     message_size: int = 0
     messages: int = 0
@@ -137,18 +137,17 @@ class Facts:
 def facts(session: Session, chain: Chain, rules: Rules) -> Facts:
     """Those of one session as it stands."""
     clear = session.client_tls is None
-    looked_at = way(chain) is not Way.PASS
-    apart = rules.smtp.verdicts == "single" and session.protocol == "smtp"
+    alone = rules.smtp.verdicts == "single" or rules.smtp.upstream_protocol == "lmtp"
     return Facts(
         starttls=clear and rules.starttls,
         plaintext=rules.plaintext(session),
         verified=not clear and session.upstream_tls is not None and rules.upstream_verified,
-        looked_at=looked_at,
-        grows=looked_at or rules.smtp.trace != "none",
+        looked_at=way(chain) is not Way.PASS,
+        traced=rules.smtp.trace == "received",
         asked=chain.listens("login"),
         message_size=rules.message_size,
         messages=rules.smtp.messages,
-        recipients=1 if apart else rules.smtp.recipients,
+        recipients=1 if alone and session.protocol == "smtp" else rules.smtp.recipients,
         refuse_unknown=rules.refuse_unknown,
     )
 
@@ -238,7 +237,7 @@ def _line(keyword: str, value: str, text: bytes, theirs: dict[str, str], facts: 
 def _impossible(keyword: str, theirs: dict[str, str], facts: Facts) -> bool:
     """BINARYMIME needs BDAT (RFC 3030 3); what BURL fetches nobody here can measure or put a field before."""
     if keyword == "BURL":
-        return facts.grows or facts.message_size > 0
+        return facts.traced or facts.message_size > 0
     return keyword == "BINARYMIME" and "CHUNKING" not in theirs
 
 
@@ -246,7 +245,7 @@ def _size(text: bytes, value: str, facts: Facts) -> bytes:
     """The smaller limit; 0 or none is "no fixed one" (RFC 1870 3)."""
     limits = [facts.message_size] if facts.message_size else []
     if value.isdecimal() and int(value):
-        limits.append(max(int(value) - HEADROOM, 1) if facts.grows else int(value))
+        limits.append(max(int(value) - HEADROOM * (facts.looked_at + facts.traced), 1))
     if not limits or str(min(limits)) == value:
         return text
     return b"SIZE %d" % min(limits)

@@ -37,8 +37,8 @@ def _rcpt(talk: Talk, command: Command) -> None:
 
 
 def single(talk: Talk) -> bool:
-    """One recipient a message: so no verdict on it can be about another."""
-    return talk.rules.smtp.verdicts == "single" and not talk.dialect.each
+    """One recipient a message: no verdict on it is about another, and one reply of LMTP is all there is."""
+    return not talk.dialect.each and (talk.rules.smtp.verdicts == "single" or talk.upstream_dialect.each)
 
 
 def _read(talk: Talk, current: Mail, command: Command) -> None:
@@ -75,8 +75,8 @@ def _read(talk: Talk, current: Mail, command: Command) -> None:
 
 def _no_room(talk: Talk, current: Mail) -> Answer | None:
     taken = current.up + len(current.dropped)
-    if single(talk) and taken:
-        return words.ANOTHER_TIME
+    if single(talk) and current.up:
+        return words.ALONE
     most = talk.rules.smtp.recipients
     if most and taken >= most:
         tally.limited(talk.session, "recipients")
@@ -93,7 +93,7 @@ def _admit(talk: Talk, current: Mail, recipient: Recipient, command: Command) ->
         talk.when_quiet(partial(_admit, talk, current, recipient, command))
     else:
         current.refused = True
-        reply = talk.words(words.ANOTHER_TIME)
+        reply = talk.words(words.APART)
         current.no(recipient, reply, Decision(Defer(), "mailweir"))
         talk.answer(reply)
 
