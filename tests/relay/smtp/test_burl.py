@@ -92,7 +92,6 @@ def test_each_recipient_has_its_reply(smtp: Make) -> None:
         C< 250 c
         U! gone
         C< 451 4.4.2 lost the server, fate of the message unknown, try again later (s1)
-        C. closed
     """)
 
 

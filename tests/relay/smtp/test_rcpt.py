@@ -411,3 +411,47 @@ def test_rset_while_a_plugin_thinks(smtp: Make) -> None:
         U> 250 ok
         C< 250 ok|503 5.5.1 need MAIL first (s1)
     """)
+
+
+def test_upstream_is_lost_while_it_is_asked_for_an_added_one(smtp: Make) -> None:
+    smtp(Does(adds)).play(f"""
+        {BEGUN}
+        C> RCPT TO:<c@d>
+        U< RCPT TO:<c@d>
+        U> 250 ok
+        U< RCPT TO:<more@x>
+        U! gone
+        C< 421 4.3.0 lost the server, try again later (s1)
+        C. closed
+    """)
+
+
+LOST = "451 4.3.0 lost the server, try again later (s1)"
+
+
+def test_upstream_is_lost_before_a_recipient_with_an_added_one_had_its_turn(smtp: Make) -> None:
+    smtp(Does(adds)).play(f"""
+        C> MAIL FROM:<a@b>|RCPT TO:<one@x>
+        U< MAIL FROM:<a@b>
+        U! gone
+        C< {LOST}|{LOST}
+    """)
+
+
+def test_upstream_is_lost_before_it_was_known_who_is_first(smtp: Make) -> None:
+    smtp(Does(wants_its_own), smtp=SmtpRules(verdicts="defer")).play(f"""
+        {BEGUN}
+        C> RCPT TO:<one@x>|RCPT TO:<two@x>
+        U< RCPT TO:<one@x>
+        U! gone
+        C< {LOST}|{LOST}
+    """)
+
+
+def test_upstream_is_lost_while_a_plugin_thinks(smtp: Make) -> None:
+    answer: Deferred[Any] = Deferred()
+    stage = smtp(Does(lambda e, r: answer)).play(BEGUN)
+    stage.say("client", b"RCPT TO:<c@d>\r\n")
+    stage.play("U! gone")
+    answer.callback(None)
+    assert stage.client.heard.startswith(b"451 ") and stage.client.heard.count(b"\r\n") == 1

@@ -28,7 +28,7 @@ def _burl(talk: Talk, command: Command) -> None:
     elif read is None:
         talk.refuse(words.BAD_ARGUMENTS)
     elif mail is None:
-        talk.refuse(words.NEEDS_MAIL)
+        talk.refuse(talk.needs_mail())
     else:
         last = read["last"] is not None
         talk.when_quiet(lambda: _decide(talk, command, last=last))
@@ -38,7 +38,7 @@ def _decide(talk: Talk, command: Command, *, last: bool) -> None:
     """All replies are here: it is known who gets the message."""
     mail = talk.mail
     if mail is None:
-        talk.refuse(words.NEEDS_MAIL)
+        talk.refuse(talk.needs_mail())
     elif not mail.up and not mail.dropped:
         mail.balked = True
         talk.refuse(talk.dialect.no_recipients)

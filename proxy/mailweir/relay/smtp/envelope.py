@@ -9,7 +9,6 @@ from collections.abc import Callable
 from functools import partial
 
 from mailweir.envelope import Envelope
-from mailweir.relay import tally
 from mailweir.relay.smtp import words
 from mailweir.relay.smtp.dialect import one_line
 from mailweir.relay.smtp.mail import Mail, outcome
@@ -33,13 +32,14 @@ def hello(talk: Talk, command: Command) -> None:
         if decision is not None and not decision.passes:
             talk.stopped(decision, "helo")
             return
-        greets = Awaited(command.verb, partial(_greeted, talk, command.verb, name))
-        talk.forward(talk.upstream_dialect.hello(command.verb, command.raw), greets, barrier=True)
+        octets = talk.upstream_dialect.hello(command.verb, command.raw)
+        greets = Awaited(command.verb, partial(_greeted, talk, command, octets, name))
+        talk.forward(octets, greets, barrier=True)
 
     talk.ask(asked, "helo", session=talk.session, name=printable(name))
 
 
-def _greeted(talk: Talk, verb: str, name: str, reply: Reply) -> None:
+def _greeted(talk: Talk, command: Command, sent: bytes, name: str, reply: Reply) -> None:
     """A hello that was accepted also ends the transaction (RFC 5321 4.1.4)."""
     if not reply.positive:
         talk.settle(reply.raw)
@@ -47,10 +47,12 @@ def _greeted(talk: Talk, verb: str, name: str, reply: Reply) -> None:
     talk.forget_mail()
     talk.owes_reset = False
     talk.must_greet = False
+    talk.forsaken = False
+    talk.hello = sent
     talk.session.helo = printable(name)
-    octets = reply.raw if verb in talk.upstream_dialect.hellos else one_line(reply.raw)
+    octets = reply.raw if command.verb in talk.upstream_dialect.hellos else one_line(reply.raw)
     talk.offer = NOTHING
-    if verb != "HELO":
+    if command.verb != "HELO":
         octets, talk.offer = advertise(reply.raw, facts(talk.session, talk.chain, talk.rules))
     talk.pipelines = "PIPELINING" in talk.offer.upstream
     talk.settle(octets)
@@ -58,6 +60,7 @@ def _greeted(talk: Talk, verb: str, name: str, reply: Reply) -> None:
 
 def mail(talk: Talk, command: Command) -> None:
     """MAIL. A second one inside a transaction is upstream's to judge, and the first stands until then."""
+    talk.forsaken = False
     if talk.mail is not None and talk.mail.balked:
         talk.forget_mail()
         talk.owes_reset = True
@@ -85,7 +88,7 @@ def _paid(talk: Talk, reply: Reply) -> None:
 def _mail(talk: Talk, command: Command) -> None:
     most = talk.rules.smtp.messages
     if most and talk.session.transactions >= most:
-        tally.limited(talk.session, "messages_per_session")
+        talk.limits.reached("messages_per_session")
         talk.when_quiet(lambda: talk.goodbye(words.TOO_MANY_MESSAGES, "messages_per_session"))
         return
     sender = path(command.arguments, b"FROM:")
@@ -148,7 +151,7 @@ def _objection(talk: Talk, sender: Path) -> Answer | None:
     given = parameters(sender.parameters)
     size = given.get("SIZE", "")
     if talk.offer.size and size.isdecimal() and int(size) > talk.offer.size:
-        tally.limited(talk.session, "message_size")
+        talk.limits.reached("message_size")
         return words.TOO_BIG
     if given.get("BODY", "").upper() == "BINARYMIME" and _withheld(talk, "BINARYMIME"):
         return words.NO_SUCH_PARAMETER
@@ -182,12 +185,16 @@ def rset(talk: Talk, command: Command) -> None:
     plain = not command.arguments
     if plain:
         _reset(talk)
+    if plain and talk.upstream is None:  # nobody who would have to forget anything
+        talk.answer(talk.words(words.ACCEPTED))
+        return
     talk.forward(command.raw, Awaited("RSET", partial(_reset_answered, talk, plain)), barrier=not plain)
 
 
 def _reset(talk: Talk) -> None:
     talk.forget_mail()
     talk.owes_reset = False
+    talk.forsaken = False
     talk.session.state = "command"
 
 
@@ -201,8 +208,8 @@ def _reset_answered(talk: Talk, plain: bool, reply: Reply) -> None:
 
 def no_transaction(talk: Talk, command: Command) -> None:
     """RCPT, DATA without MAIL: upstream refuses that, in its own words where no plugin must be sure of it."""
-    if talk.chain.filtered:
-        talk.refuse(words.NEEDS_MAIL)
+    if talk.chain.filtered or talk.forsaken:
+        talk.refuse(talk.needs_mail())
     else:
         talk.forward(command.raw, Awaited(command.verb, partial(_out_of_order, talk)), barrier=True)
 

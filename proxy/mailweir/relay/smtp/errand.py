@@ -12,8 +12,8 @@ Request = tuple[str, bytes]
 class Errand:
     """Asks upstream these things, in one group if it takes groups, then calls `done` with all replies.
 
-    Nothing may be open when it begins; the client is not read before `done` was called, which it isn't if
-    the session ends.
+    Nothing of the client's may be open when it begins; it is not read before `done` was called, which it
+    isn't if the session ends.
     """
 
     __slots__ = ("_done", "_left", "_open", "_replies", "_talk", "_why")
@@ -26,8 +26,9 @@ class Errand:
         self._done = done
         self._why = f"errand {id(self)}"  # `done` may send the next one
         if requests:
+            talk.errands += 1
             talk.hold(self._why)
-            self._ask()
+            talk.when_quiet(self._ask)
         else:
             done([])
 
@@ -52,5 +53,6 @@ class Errand:
         if self._left:
             self._ask()
         else:
+            talk.errands -= 1
             self._done(self._replies)
             talk.release(self._why)

@@ -8,7 +8,6 @@ taken back before the text goes up (`replay`).
 from functools import partial
 
 from mailweir.envelope import Recipient
-from mailweir.relay import tally
 from mailweir.relay.smtp import words
 from mailweir.relay.smtp.envelope import after_reset, no_transaction, unoffered, unreadable
 from mailweir.relay.smtp.errand import Errand
@@ -57,6 +56,8 @@ def _read(talk: Talk, current: Mail, command: Command) -> None:
     envelope.recipients.append(recipient)
 
     def asked(decision: Decision | None) -> None:
+        if not _stands(talk, current):
+            return
         if recipient.verdict is not None and (decision is None or decision.passes):
             decision = Decision(recipient.verdict, recipient.decided_by)
         if decision is None or decision.passes:
@@ -73,19 +74,29 @@ def _read(talk: Talk, current: Mail, command: Command) -> None:
     talk.ask(asked, "rcpt_to", session=talk.session, envelope=envelope, recipient=recipient)
 
 
+def _stands(talk: Talk, current: Mail) -> bool:
+    """False, and RCPT is refused, if upstream was lost while something was waited for."""
+    if talk.mail is current:
+        return True
+    talk.refuse(talk.needs_mail())
+    return False
+
+
 def _no_room(talk: Talk, current: Mail) -> Answer | None:
     taken = current.up + len(current.dropped)
     if single(talk) and current.up:
         return words.ALONE
     most = talk.rules.smtp.recipients
     if most and taken >= most:
-        tally.limited(talk.session, "recipients")
+        talk.limits.reached("recipients")
         return words.TOO_MANY_RECIPIENTS
     return None
 
 
 def _admit(talk: Talk, current: Mail, recipient: Recipient, command: Command) -> None:
     """All who are `up` want the same; who wants something else waits for its own message."""
+    if not _stands(talk, current):
+        return
     apart = talk.rules.smtp.verdicts == "defer" and not talk.dialect.each
     if not (apart and current.up and recipient.policy != current.policy):
         _ask(talk, current, recipient, command)
@@ -127,6 +138,8 @@ def _believe(current: Mail, recipient: Recipient, reply: Reply) -> None:
 
 def _ask_first(talk: Talk, current: Mail, recipient: Recipient, line: bytes) -> None:
     """The client's own recipient; only if upstream takes it those that were added."""
+    if not _stands(talk, current):
+        return
 
     def answered(replies: list[Reply]) -> None:
         (reply,) = replies
