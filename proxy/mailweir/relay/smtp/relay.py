@@ -180,7 +180,8 @@ class SmtpRelay(Talk):
             return LEAVING, "client"
         if not self._greeted:
             return min(GREETING, self.rules.upstream_reply or GREETING), "upstream"
-        if (self.ledger and self.taker is None) or self.pump is not None:
+        waits = self.taker is None or "turn" in self._client.holds
+        if (self.ledger and waits) or self.pump is not None:
             return self.rules.upstream_reply, "upstream"
         return self.rules.client_idle or IDLE, "client"
 
