@@ -101,11 +101,11 @@ def connect(port: int, timeout: float = 60) -> Peer:
 
 
 class Fake:
-    """A server; `talk` is run for each connection and the connection closed behind it."""
+    """A server; `talk` is run for each connection and the connection closed behind it. Port 0 is any."""
 
-    def __init__(self, talk: Callable[[Peer], None]) -> None:
+    def __init__(self, talk: Callable[[Peer], None], port: int = 0) -> None:
         self._talk = talk
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        self._socket = socket.create_server(("127.0.0.1", port), backlog=4096)
         self.port = int(self._socket.getsockname()[1])
         self.peers: list[Peer] = []
         self._failures: list[BaseException] = []
@@ -183,9 +183,10 @@ class SmtpFake:
     delay: float = 0.0
     messages: list[Received] = field(default_factory=list)
     said: list[bytes] = field(default_factory=list)
+    port: int = 0
 
     def __post_init__(self) -> None:
-        self.fake = Fake(self._talk)
+        self.fake = Fake(self._talk, self.port)
 
     @property
     def upstream(self) -> dict[str, str]:

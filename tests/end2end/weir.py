@@ -61,6 +61,7 @@ class Mailweir:
         **rest: Any,
     ) -> None:
         self.forgives: str | None = None
+        self._stopped = False
         self.admin = free_port()
         self.ports: dict[str, int] = {}
         for name, listener in listeners.items():
@@ -136,7 +137,10 @@ class Mailweir:
         os.kill(self.pid, signal.SIGHUP)
 
     def stop(self) -> None:
-        """End it, and judge its log."""
+        """End it by SIGTERM, and judge its log. A second call does nothing."""
+        if self._stopped:
+            return
+        self._stopped = True
         self.daemon.must_live()
         code = self.daemon.stop(15)
         log = self.daemon.output()
