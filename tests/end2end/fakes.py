@@ -13,10 +13,30 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Stage = Literal[
-    *("greeting", "EHLO", "MAIL", "RCPT", "DATA", "text", "end", "between", "BDAT", "NOOP", "RSET", "QUIT")
+    "greeting",
+    "EHLO",
+    "NOOP",
+    "RSET",
+    "MAIL",
+    "RCPT",
+    "DATA",
+    "text",
+    "BDAT",
+    "end",
+    "between",
+    "QUIT",
 ]
 Fault = Literal[
-    *("close", "reset", "hang", "421", "garbage", "half a line", "half a reply", "endless", "3yz", "twice")
+    "close",
+    "reset",
+    "hang",
+    "421",
+    "garbage",
+    "half a line",
+    "half a reply",
+    "endless",
+    "3yz",
+    "twice",
 ]
 SAID: dict[Fault, bytes] = {
     "421": b"421 4.3.2 going home\r\n",

@@ -383,3 +383,24 @@ def test_a_chunk_in_a_group_with_a_dropped_recipient(smtp: Make, size: str) -> N
         C> NOOP
         U< NOOP
     """)
+
+
+@pytest.mark.parametrize("recipients", ["", "|RCPT TO:<b@z>"])
+def test_the_last_chunk_for_nobody_has_no_reply_in_lmtp(smtp: Make, recipients: str) -> None:
+    """RFC 2033 4.3. Servers differ in it, so it doesn't go up; the others have their one reply."""
+    stage = smtp(protocol="lmtp").play(f"""
+        C> MAIL FROM:<x@y>{recipients}|BDAT 4|hi|BDAT 6 LAST|QUIT|NOOP
+        U< MAIL FROM:<x@y>{recipients}|BDAT 4|hi
+    """)
+    refused = "|550 no such user" if recipients else ""
+    stage.play(f"""
+        U> 250 ok{refused}|503 no valid recipients
+        C< 250 ok{refused}|503 no valid recipients
+        U< NOOP
+        U> 250 ok
+        C< 250 ok
+        C> MAIL FROM:<a@b>
+        U< RSET
+        U> 250 ok
+        U< MAIL FROM:<a@b>
+    """)

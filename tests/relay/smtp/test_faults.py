@@ -194,9 +194,9 @@ JUDGED: dict[tuple[str, str], Row] = {  # where a text is taken in first, and th
     ("chunk", "head"): Row("421."),
     ("chunk", "whole"): Row("421."),
 }
-GROUPED: dict[tuple[str, str], Row] = {  # where the end of the message has gone up in the same group
-    ("chunk", "none"): Row("451*.", more="451*.", outcome="deferred"),
-    ("BDAT", "none"): Row("451*.", more="451*.", outcome="deferred"),
+GROUPED: dict[tuple[str, str, str], Row] = {  # where the end of the message has gone up in the same group
+    ("chunk", "smtp", "none"): Row("451.", more="451.", outcome="deferred"),
+    ("BDAT", "smtp", "none"): Row("451.", more="451.", outcome="deferred"),
 }
 LOGIN: dict[str, Row] = {
     "AUTH": Row("421.", twice="334 421.", outcome=""),
@@ -318,7 +318,7 @@ def test_upstream_fails(moment: str, fault: str) -> None:
             play = Play(setting, moment, FAULTS[fault], mail(setting.protocol)).run()
             row = JUDGED.get((moment, setting.chain), MAIL[moment])
             if setting.manner == "in groups":
-                row = GROUPED.get((moment, setting.chain), row)
+                row = GROUPED.get((moment, setting.protocol, setting.chain), row)
             check(play, row, fault, setting)
 
 

@@ -18,6 +18,12 @@ ROWS: dict[str, tuple[dict[str, Any], str, str]] = {  # what we know, upstream's
     "STARTTLS keeps its place": ({"starttls": True}, "x|STARTTLS|PIPELINING", "x|STARTTLS|PIPELINING"),
     "STARTTLS is not ours": ({}, "x|PIPELINING|STARTTLS", "x|PIPELINING"),
     "room for headers": ({"looked_at": True}, "x|PIPELINING|SIZE 10240000", "x|PIPELINING|SIZE 10238976"),
+    "room for a trace": ({"traced": True}, "x|PIPELINING|SIZE 10240000", "x|PIPELINING|SIZE 10238976"),
+    "room for both": (
+        {"looked_at": True, "traced": True},
+        "x|PIPELINING|SIZE 10240000",
+        "x|PIPELINING|SIZE 10237952",
+    ),
     "our limit": ({"message_size": 5}, "x|PIPELINING|SIZE 10", "x|PIPELINING|SIZE 5"),
     "upstream's limit": ({"message_size": 50}, "x|PIPELINING|SIZE 10", "x|PIPELINING|SIZE 10"),
     "no limit upstream": ({"message_size": 50}, "x|PIPELINING|SIZE 0", "x|PIPELINING|SIZE 50"),

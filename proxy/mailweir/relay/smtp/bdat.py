@@ -4,6 +4,8 @@ Whatever becomes of a BDAT, its octets follow on the wire and are taken as octet
 commands is a way in.
 """
 
+from functools import partial
+
 from mailweir.relay.carry import Carrier, Way, way
 from mailweir.relay.ledger import LIMIT
 from mailweir.relay.smtp import words
@@ -13,6 +15,7 @@ from mailweir.relay.smtp.envelope import after_reset
 from mailweir.relay.smtp.mail import Mail
 from mailweir.relay.smtp.sending import Sending
 from mailweir.relay.smtp.talk import Awaited, Talk
+from mailweir.relay.smtp.trace import field, stamp
 from mailweir.relay.smtp.words import Answer
 from mailweir.verdict import Decision
 from mailweir.wire.smtp import Bdat, Chunk, Command, Reply
@@ -31,24 +34,46 @@ def _bdat(talk: Talk, command: Bdat) -> None:
         swallow(talk, words.NOT_OFFERED)
     elif mail is None:
         swallow(talk, words.NEEDS_MAIL)
-    elif mail.discard or mail.dropped or way(talk.chain) is not Way.PASS:
+    elif mail.discard or mail.dropped or way(talk.chain) is not Way.PASS or _needs_count(talk, command):
         talk.when_quiet(lambda: _take_in(talk, command))
     elif mail.refused and not mail.up:
-        mail.balked = True
-        swallow(talk, talk.dialect.no_recipients)
+        _no_recipients(talk, mail, command)
     else:
         _pass(talk, mail, command)
+
+
+def _needs_count(talk: Talk, command: Bdat) -> bool:
+    """Before the last chunk goes up it must be known how many recipients there are: for none of them LMTP
+    has no reply at all (RFC 2033 4.3), but there are servers that say 503.
+    """
+    return command.last and (talk.dialect.each or talk.upstream_dialect.each)
+
+
+def _no_recipients(talk: Talk, mail: Mail, command: Bdat) -> None:
+    mail.balked = True
+    if command.last and talk.dialect.each:
+        talk.taker = Swallowing(talk)  # a reply here would be taken for that to the next command
+    else:
+        swallow(talk, talk.dialect.no_recipients)
 
 
 def _pass(talk: Talk, mail: Mail, command: Bdat) -> None:
     """The command goes up at once; the client is read on, since the chunk follows whatever the answer."""
     assert talk.upstream is not None
+    stamped = command.raw if mail.chunked else _stamped(command, field(talk, mail))
     mail.chunked = True
     passing = Passing(talk, mail, command.last)
     if talk.expect(passing.slot):
-        talk.upstream.write(command.raw)
+        talk.upstream.write(stamped)
         _begin(talk, passing)
         talk.release("turn")
+
+
+def _stamped(command: Bdat, above: bytes) -> bytes:
+    """The command with so many octets of ours before those of its chunk."""
+    if not above:
+        return command.raw
+    return b"BDAT %d%s\r\n%s" % (command.size + len(above), b" LAST" if command.last else b"", above)
 
 
 def _take_in(talk: Talk, command: Bdat) -> None:
@@ -57,8 +82,7 @@ def _take_in(talk: Talk, command: Bdat) -> None:
     if mail is None:
         swallow(talk, words.NEEDS_MAIL)
     elif not mail.up and not mail.dropped:
-        mail.balked = True
-        swallow(talk, talk.dialect.no_recipients)
+        _no_recipients(talk, mail, command)
     elif mail.discard is None and mail.up and way(talk.chain) is Way.PASS:
         _pass(talk, mail, command)
     else:
@@ -181,7 +205,8 @@ class Collecting:
         self._refusal = b""
         self._decision: Decision | None = None
         if discard is None:
-            mail.carrier = Carrier(talk, mail.transaction, Way.WHOLE, self._judged)
+            stamped = partial(stamp, talk, mail)
+            mail.carrier = Carrier(talk, mail.transaction, Way.WHOLE, self._judged, made=stamped)
 
     def begin(self, command: Bdat) -> None:
         """Another chunk."""

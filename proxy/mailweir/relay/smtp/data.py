@@ -13,12 +13,14 @@ from mailweir.relay.smtp.envelope import after_reset, no_transaction
 from mailweir.relay.smtp.mail import Mail
 from mailweir.relay.smtp.sending import Sending
 from mailweir.relay.smtp.talk import Awaited, Talk
+from mailweir.relay.smtp.trace import field, stamp
 from mailweir.relay.smtp.words import Answer
 from mailweir.verdict import Decision, Discard
 from mailweir.wire.dots import unstuff
 from mailweir.wire.smtp import Command, Reply, Text
 from mailweir.wire.smtp_text import stuffing
 
+EARLY = "upstream refused a text before its end"
 GO_AHEAD = Answer(354, "", "end data with <CR><LF>.<CR><LF>")
 
 
@@ -59,7 +61,7 @@ def _answered(talk: Talk, mail: Mail, reply: Reply) -> None:
     elif talk.mail is not mail:
         talk.cut_upstream("354 without a transaction")
         return
-    elif talk.dialect.each and not mail.transaction.envelope.accepted:
+    elif (talk.dialect.each or talk.upstream_dialect.each) and not mail.transaction.envelope.accepted:
         talk.cut_upstream("354 without recipients")  # there would be no telling how many replies come
         return
     else:
@@ -104,7 +106,7 @@ def objection(talk: Talk, mail: Mail, octets: bytes, *, end: bool) -> Answer | N
         return words.TOO_BIG
     if not mail.binary and mail.strays.found(octets, end=end):
         return words.STRAY
-    return None
+    return mail.hops.objection(octets) if mail.hops is not None else None
 
 
 class Passing:
@@ -116,26 +118,37 @@ class Passing:
         self._talk = talk
         self._mail = mail
         self._first = True
-        self._refusal: Answer | None = None
+        self._refusal = b""
+        talk.early = self._turned_down
 
     def take(self, event: Text) -> None:
         talk, mail = self._talk, self._mail
-        if self._refusal is None:
+        if not self._refusal:
             mail.transaction.size += len(event.octets) - stuffing(event.octets, at_line_start=self._first)
-            self._first = False
-            self._refusal = objection(talk, mail, event.octets, end=True)
-            if self._refusal is not None:
-                talk.orphan(self._refusal.text)
+            refusal = objection(talk, mail, event.octets, end=True)
+            assert talk.upstream is not None
+            if refusal is not None:
+                self._refusal = talk.words(refusal)
+                talk.orphan(refusal.text)
+            elif self._first:
+                talk.upstream.write(field(talk, mail) + event.raw)
             else:
-                assert talk.upstream is not None
                 talk.upstream.write(event.raw)
+            self._first = False
         if not event.end:
             return
         talk.taker = None
-        if self._refusal is None:
+        if not self._refusal:
             expect_end(talk, mail)
         else:
-            conclude(talk, talk.words(self._refusal))
+            conclude(talk, self._refusal)
+
+    def _turned_down(self, reply: bytes) -> None:
+        """Upstream has heard enough. The client hears it when it has said all; whether upstream reads the
+        rest as text or as commands is not tried.
+        """
+        self._refusal = reply
+        self._talk.orphan(EARLY)
 
 
 class Judging:
@@ -152,7 +165,8 @@ class Judging:
         self._refusal = b"" if discard is None else talk.words(words.ACCEPTED)
         self._sending: Sending | None = None
         if discard is None:
-            mail.carrier = Carrier(talk, mail.transaction, way(talk.chain), self._judged)
+            stamped = partial(stamp, talk, mail)
+            mail.carrier = Carrier(talk, mail.transaction, way(talk.chain), self._judged, made=stamped)
 
     def take(self, event: Text) -> None:
         talk, mail = self._talk, self._mail

@@ -3,6 +3,7 @@
 from typing import Any, Protocol
 
 from mailweir.relay.carry import Carrier
+from mailweir.relay.smtp.hops import Hops
 from mailweir.session import Outcome, Recipient, Transaction
 from mailweir.verdict import Decision
 from mailweir.wire.smtp_path import parameters
@@ -26,7 +27,7 @@ class Mail:
     for it. `discard`: the whole message shall be dropped; `dropped`: these recipients are, though the
     client believes them accepted. `collecting` takes the chunks of a text that is judged first.
     `last_refusal` is the latest reply that said no to a recipient, and `decision` whose; `turned_down` is
-    the one that said no to DATA or to a chunk.
+    the one that said no to DATA or to a chunk. `hops` looks for loops.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class Mail:
         "decision",
         "discard",
         "dropped",
+        "hops",
         "last_refusal",
         "refused",
         "strays",
@@ -59,6 +61,7 @@ class Mail:
         self.turned_down = b""
         self.decision: Decision | None = None
         self.strays = Strays()
+        self.hops: Hops | None = None
         self.carrier: Carrier | None = None
         self.collecting: Taker | None = None
 

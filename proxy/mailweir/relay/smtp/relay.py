@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from mailweir.relay.smtp import auth, bdat, data, envelope, opening, other, words
+from mailweir.relay.smtp.ending import GRACE
 from mailweir.relay.smtp.ending import VERB as END
 from mailweir.relay.smtp.opening import Opening
 from mailweir.relay.smtp.talk import Talk
@@ -73,6 +74,8 @@ class SmtpRelay(Talk):
             (handler or other.unknown)(self, event)
         elif verb == "BDAT":
             bdat.swallow(self, refusal)
+        elif verb == "AUTH":
+            auth.refuse(self, event, refusal)
         else:
             self.refuse(refusal)
 
@@ -82,6 +85,8 @@ class SmtpRelay(Talk):
         slot = self.ledger.head
         if reply.code == 421:
             self._dismissed(reply)
+        elif slot is None and self.early is not None and reply.code >= 400:
+            self.early(reply.raw)
         elif slot is None:
             self.cut_upstream("a reply that nobody asked for")
         elif 300 <= reply.code < 400 and slot.verb in FINAL:
@@ -182,7 +187,9 @@ class SmtpRelay(Talk):
             return min(GREETING, self.rules.upstream_reply or GREETING), "upstream"
         waits = self.taker is None or "turn" in self._client.holds
         if (self.ledger and waits) or self.pump is not None:
-            return self.rules.upstream_reply, "upstream"
+            limit = self.rules.upstream_reply
+            doubtful = self.ending is not None and self.ending.doubtful
+            return (min(limit or GRACE, GRACE) if doubtful else limit), "upstream"
         return self.rules.client_idle or IDLE, "client"
 
     def on_silence(self, leg: Leg) -> None:
