@@ -30,14 +30,16 @@ class Server:
 
     def __init__(self, stage: Stage, offer: Sequence[str], moment: str, deed: Deed) -> None:
         self.stage = stage
+        self.side = stage.upstream
         self.commands: list[str] = []
         self.texts: list[bytes] = []
         self.began = b""
         self.served = 0
         self.struck = False
         self.silent = False
+        self.gone = False
         self.withheld = b""
-        self._offer = offer
+        self.offer = offer
         self.moment = moment
         self._deed = deed
         self._heard = b""
@@ -46,14 +48,17 @@ class Server:
         self._prompts = 0
         self._left = 0
         self._last = False
-        self.stage.upstream.full = moment == "text"
+        self.side.full = moment == "text"
 
     def greet(self) -> None:
         self._answer("greeting", b"220 mail.example.org\r\n")
 
     def act(self) -> bool:
         """Hear what was said meanwhile, and answer; False if nothing was."""
-        side = self.stage.upstream
+        side = self.side
+        if side.state == "aborted" and not self.gone:
+            self.leave()
+            return True
         if side.secured:
             side.secured = 0
             if self.at("handshake") is None:
@@ -67,11 +72,11 @@ class Server:
         return True
 
     def say(self, octets: bytes) -> None:
-        if self.stage.upstream.state == "open":
+        if self.side.state == "open":
             self.stage.say("upstream", octets)
 
     def leave(self, reason: str = "") -> None:
-        self.silent = True
+        self.silent = self.gone = True
         self.stage.relay.upstream_gone(reason)
 
     def speak_on(self) -> None:
@@ -122,7 +127,7 @@ class Server:
             self._prompts, self._reads = 2, self._response
             self._answer(verb, b"334 VXNlcm5hbWU6\r\n")
         elif verb in ("EHLO", "LHLO"):
-            rows = ("mail.example.org", *self._offer)
+            rows = ("mail.example.org", *self.offer)
             lines = [f"250{'-' if row is not rows[-1] else ' '}{row}\r\n" for row in rows]
             self._answer("EHLO", "".join(lines).encode())
         elif verb == "QUIT":
@@ -174,7 +179,7 @@ class Server:
         self.texts.append(text)
         self.began = b""
         # who takes nothing more is sent no more than the first piece of a stored text
-        self.stage.upstream.full = self.moment == "chunk"
+        self.side.full = self.moment == "chunk"
         each = self.stage.session.protocol == "lmtp"
         for place in range(self._recipients if each else 1):
             self.served += self._answer("between" if place else name, FINAL)
@@ -192,16 +197,16 @@ class Step(NamedTuple):
 
 
 class Client:
-    """`replies` are all that it heard; `left` is how many of those it wanted have not come."""
+    """`replies` are all that it heard. When `server` is lost and another is dialled, that is a `successor`."""
 
     def __init__(self, stage: Stage, server: Server) -> None:
         self.stage = stage
         self.server = server
+        self.successor: Server | None = None
         self.replies: list[bytes] = []
-        self.left = 0
 
     def act(self, groups: Sequence[Sequence[Step]]) -> None:
-        """Say one group after the other, each when all it wanted has come; give up at another reply."""
+        """Say one group after the other; give up when its last reply is not what was wanted."""
         for group in groups:
             wants = "".join(step.wants for step in group)
             before = len(self.replies)
@@ -211,14 +216,23 @@ class Client:
                 self.server.at(group[0].name)
             self.listen()
             came = "".join(reply[:1].decode() for reply in self.replies[before:])
-            self.left = len(wants) - len(came)
-            if came != wants or self.stage.client.state != "open":
+            if len(came) != len(wants) or came[-1:] != wants[-1:] or self.stage.client.state != "open":
                 return
 
     def listen(self) -> None:
         """Let both sides speak until neither has anything to say."""
-        while self.server.act() or self.hear():
+        while self.server.act() or self._succeeded() or self.hear():
             pass
+
+    def _succeeded(self) -> bool:
+        """Another server was dialled, and does something."""
+        if self.successor is None:
+            if self.stage.upstream is self.server.side:
+                return False
+            self.successor = Server(self.stage, self.server.offer, "never", lambda server, due: 0)
+            self.successor.greet()
+            return True
+        return self.successor.act()
 
     def hear(self) -> bool:
         side = self.stage.client
@@ -253,6 +267,14 @@ def mail(protocol: str) -> list[Step]:
     ]
 
 
+def again(protocol: str) -> list[Step]:
+    """One more message, and the end, of a client that has given up what it had begun."""
+    steps = mail(protocol)
+    first = [step.name for step in steps].index("RSET")
+    message = steps[first : [step.name for step in steps].index("end") + 1]
+    return [step for step in (*message, steps[-1]) if step.octets]
+
+
 def login(protocol: str) -> list[Step]:
     """AUTH with two responses."""
     return [
@@ -268,8 +290,8 @@ def hello(protocol: str) -> Step:
     return Step("EHLO", b"LHLO me\r\n" if protocol == "lmtp" else b"EHLO me\r\n", "2")
 
 
-ALONE = ("EHLO", "AUTH", "response", "text")
-LAST_IN_GROUP = ("NOOP", "DATA", "QUIT")
+ALONE = ("EHLO", "AUTH", "response", "text", "QUIT")
+LAST_IN_GROUP = ("NOOP", "DATA")
 
 
 def groups(steps: Sequence[Step], moment: str, *, hasty: bool) -> list[list[Step]]:

@@ -1,7 +1,8 @@
 """Whatever goes wrong, wherever: what is then said to the client, what upstream has got, and what is counted.
 
 The whole product of faults, moments, chains, protocols and manners. In a table `421.` means that the client
-hears a 421 and then its connection ends, `451+` that it hears a 451 and the session goes on; `451*` is one
+hears a 421 and then its connection ends, `451+` that it hears a 451 and then sends its message by the same
+session to the end; `451*` is one
 451 for each reply that is still due, which in LMTP are as many as recipients (RFC 2033 4.2). Of equal
 replies in a row one is written down.
 """
@@ -17,10 +18,10 @@ from mailweir.hookspecs import hookimpl
 from mailweir.relay.rules import Rules
 from mailweir.session import Address, Transaction
 from mailweir.testing.play import Stage
-from relay.smtp.acting import UNSTUFFED, Client, Deed, Server, Step, groups, login, mail
+from relay.smtp.acting import UNSTUFFED, Client, Deed, Server, Step, again, groups, login, mail
 
-GREETING, REPLY = 300, 600
-"""Seconds that upstream may take, by default, until the client can be greeted; and for a reply."""
+WAITS = {"DATA": 120, "end": 600, "between": 600, "LAST": 600, "text": 180, "chunk": 180}
+"""Seconds that upstream may take at a moment (RFC 5321 4.5.3.2); 300 at all others."""
 
 
 class Told:
@@ -81,10 +82,11 @@ def hang(server: Server, due: bytes) -> int:
     """Not a word more. A little before the time is up nothing has happened."""
     server.silent = True
     clock, client = server.stage.clock, server.stage.client
-    borne = GREETING if server.stage.session.state == "greeting" else REPLY
+    borne = WAITS.get(server.moment, 300)
     clock.pump([10.0] * (borne // 10 - 1))
-    assert not client.heard and client.state == "open", "too early"
-    clock.pump([10.0] * 5)
+    assert not client.heard and client.state == server.side.state == "open", "too early"
+    clock.pump([10.0] * 4)
+    assert server.side.state == "aborted", "too late"
     return 0
 
 
@@ -135,74 +137,84 @@ def twice(server: Server, due: bytes) -> int:
     return 2
 
 
-LOST: dict[str, tuple[Deed, str]] = {  # and what the session's log line says
-    "closes": (close, "upstream closed"),
-    "resets": (reset, "reset"),
-    "hangs": (hang, "upstream silent"),
-    "says garbage": (babble, "upstream broke the rules: not a reply"),
-    "says half a line and closes": (half_a_line, "upstream closed"),
-    "says half a reply and closes": (half_a_reply, "upstream closed"),
-    "says half a line and hangs": (half_a_line_and_hang, "upstream silent"),
-    "never ends its reply": (endless, "upstream broke the rules: a reply without end"),
+GONE: dict[str, Deed] = {
+    "closes": close,
+    "resets": reset,
+    "says half a line and closes": half_a_line,
+    "says half a reply and closes": half_a_reply,
 }
-FAULTS: dict[str, Deed] = {
-    **{name: deed for name, (deed, _) in LOST.items()},
-    "says 421": dismiss,
-    "says 3yz": more_is_wanted,
-    "says it twice": twice,
+CUT: dict[str, Deed] = {  # it is we who end the connection
+    "hangs": hang,
+    "says half a line and hangs": half_a_line_and_hang,
+    "says garbage": babble,
+    "never ends its reply": endless,
+}
+FAULTS = {**GONE, **CUT, "says 421": dismiss, "says 3yz": more_is_wanted, "says it twice": twice}
+LOGGED = {  # why the session ended, where that was the end of it
+    "closes": "upstream closed",
+    "resets": "reset",
+    "says half a line and closes": "upstream closed",
+    "says half a reply and closes": "upstream closed",
+    "hangs": "upstream silent",
+    "says half a line and hangs": "upstream silent",
+    "says garbage": "upstream broke the rules: not a reply",
+    "never ends its reply": "upstream broke the rules: a reply without end",
+    "says 421": "upstream said goodbye",
 }
 
 
 class Row(NamedTuple):
-    """What the client hears if upstream is lost, by whichever way; then after each of the three others.
-
-    `outcome` is that of the message under way where upstream is lost; empty where there is none.
+    """What the client hears if upstream is gone, whichever way, and if we had to cut it off; after a 421; after
+    a 3yz and after two answers, where that isn't the same as `cut`.
     """
 
-    lost: str
+    gone: str = "421."
+    cut: str = "421."
     dismissed: str = "421."
-    more: str = "421."
-    twice: str = "421."
-    outcome: str = "aborted"
+    more: str = ""
+    twice: str = ""
 
     def hears(self, fault: str) -> str:
+        if fault in GONE:
+            return self.gone
         others = {"says 421": self.dismissed, "says 3yz": self.more, "says it twice": self.twice}
-        return others.get(fault, self.lost)
+        return others.get(fault, "") or self.cut
 
 
+LOGIN: dict[str, Row] = {
+    "AUTH": Row(twice="334 421."),
+    "response": Row(twice="334 421."),
+}
 MAIL: dict[str, Row] = {
-    "greeting": Row("421.", twice="220 421.", outcome=""),
-    "EHLO": Row("421.", twice="250 421.", outcome=""),
-    "NOOP": Row("421.", twice="250 421.", outcome=""),
-    "idle": Row("421.", outcome=""),
-    "MAIL": Row("421.", twice="250 421."),
-    "RSET": Row("421.", twice="250 421.", outcome=""),
-    "RCPT": Row("421.", twice="250 421."),
-    "in mail": Row("421."),
-    "DATA": Row("421.", twice="354 421."),
-    "text": Row("421."),
-    "end": Row("451*.", "421 451*.", "451*.", "250 421.", "deferred"),
-    "between": Row("451.", "421.", "451.", "250 421.", "accepted"),
-    "chunk": Row("421.", twice="250 421."),
-    "BDAT": Row("421.", twice="250 421."),
-    "LAST": Row("451*.", "421 451*.", "451*.", "250 421.", "deferred"),
-    "QUIT": Row("221.", more="221.", twice="221.", outcome=""),
+    "greeting": Row(twice="220 421."),
+    "EHLO": Row(twice="250 421."),
+    "NOOP": Row("250+", twice="250 421."),
+    "idle": Row("+"),
+    "MAIL": Row("451+", twice="250 421."),
+    "RSET": Row("250+", twice="250 421."),
+    "RCPT": Row("451+", twice="250 421."),
+    "in mail": Row("451+"),
+    "DATA": Row("451+", twice="354 421."),
+    "text": Row(),
+    "end": Row("451*+", "451*.", "421 451*.", twice="250 421."),
+    "between": Row("451+", "451.", twice="250 421."),
+    "chunk": Row(twice="250 421."),
+    "BDAT": Row("451+", twice="250 421."),
+    "LAST": Row("451*+", "451*.", "421 451*.", twice="250 421."),
+    "QUIT": Row("221.", "221."),
 }
 JUDGED: dict[tuple[str, str], Row] = {  # where a text is taken in first, and then offered
-    ("DATA", "head"): Row("421.", more="451*+"),
-    ("DATA", "whole"): Row("421.", more="451*+", twice="451*."),
-    ("chunk", "head"): Row("421."),
-    ("chunk", "whole"): Row("421."),
+    ("DATA", "head"): Row(more="451*+"),
+    ("DATA", "whole"): Row(more="451*+", twice="451*."),
+    ("chunk", "head"): Row(),
+    ("chunk", "whole"): Row(),
 }
 GROUPED: dict[tuple[str, str, str], Row] = {  # where the end of the message has gone up in the same group
-    ("chunk", "smtp", "none"): Row("451.", more="451.", outcome="deferred"),
-    ("BDAT", "smtp", "none"): Row("451.", more="451.", outcome="deferred"),
+    ("BDAT", "smtp", "none"): Row("451 451+", "451."),
 }
-LOGIN: dict[str, Row] = {
-    "AUTH": Row("421.", twice="334 421.", outcome=""),
-    "response": Row("421.", twice="334 421.", outcome=""),
-}
-TLS: dict[str, Row] = {moment: Row("421.", outcome="") for moment in ("greeting", "EHLO", "STARTTLS")}
+MAILLESS = ("greeting", "EHLO", "STARTTLS", "handshake", "NOOP", "idle", "RSET", "QUIT", *LOGIN)
+"""Moments at which no message is under way."""
+TLS: dict[str, Row] = {moment: Row() for moment in ("greeting", "EHLO", "STARTTLS")}
 """Where upstream must be brought to TLS before the client is greeted."""
 
 
@@ -219,7 +231,7 @@ class Play:
             offer.append("PIPELINING")
         self.server = Server(self.stage, offer, moment, self._strike)
         self.client = Client(self.stage, self.server)
-        self.before = 0
+        self.before = self.known = 0
         self._deed = deed
         self._steps = groups(steps, moment, hasty=manner != "one by one")
 
@@ -235,33 +247,39 @@ class Play:
         return self
 
     def _ends(self) -> None:
-        """Both connections end, as they do when we have closed them, or when the client has had its say."""
+        """Both connections end, as they do when we have closed them; before that, the client sends its message."""
+        if not self.closed:
+            self.client.act([[step] for step in again(self.stage.session.protocol)])
+        self.client.listen()
         self.stage.relay.client_gone("")
-        self.stage.relay.upstream_gone("")
+        if not self.server.gone:
+            self.server.leave()
 
     def _strike(self, server: Server, due: bytes) -> int:
         self.client.hear()
         self.before = len(self.client.replies)
+        self.known = len(self.told.outcomes)
         return self._deed(server, due)
 
     @property
     def heard(self) -> str:
         """The replies since the fault, as a table writes them, but for repetitions."""
         codes = [reply.splitlines()[-1][:3].decode() for reply in self.client.replies[self.before :]]
-        return " ".join(codes) + ("." if self.closed else "+")
+        return " ".join(codes) + "."
 
     def judge(self) -> None:
         """What holds after every fault."""
         stage, server = self.stage, self.server
+        servers = [server] if self.client.successor is None else [server, self.client.successor]
         assert not [entry for entry in self.logs if entry["log_level"] == "error"]
         assert stage.session.closed and stage.session.transaction is None
         assert len(self.told.outcomes) == stage.session.transactions, "each message's fate is told once"
         assert stage.relay.rules.spool.used == 0
-        assert all(text == UNSTUFFED for text in server.texts), "what is complete is whole"
+        assert all(text == UNSTUFFED for one in servers for text in one.texts), "what is complete is whole"
         began = server.began.replace(b"\r\n..", b"\r\n.")
         assert UNSTUFFED.startswith(began), "what isn't holds nothing else"
         told = self.told.outcomes.count("accepted")
-        assert told <= server.served, "nobody is told of a 250 that upstream did not say"
+        assert told <= sum(one.served for one in servers), "nobody is told of a 250 that upstream did not say"
 
 
 def wanted(row: str, due: int) -> str:
@@ -284,6 +302,8 @@ def exists(moment: str, fault: str, setting: Setting) -> bool:
         return setting.protocol == "lmtp"
     if moment == "BDAT":
         return not judged  # a text that is judged goes up in one chunk
+    if moment == "chunk" and not judged and setting.manner != "one by one":
+        return False  # all of it goes up at once
     if "hangs" not in fault:
         return True
     return {"text": setting.chain == "whole", "chunk": judged, "idle": False, "in mail": False}.get(
@@ -296,16 +316,19 @@ def check(play: Play, row: Row, fault: str, setting: Setting) -> None:
         assert play.server.struck, "the moment never came"
         play.judge()
         hears = wanted(row.hears(fault), 2 if setting.protocol == "lmtp" else 1)
-        if fault == "says it twice":
+        if hears.endswith("+"):
+            assert play.heard.startswith(hears[:-1]) and play.heard.endswith("221.")
+            assert play.stage.session.closed == "client quit"
+            assert play.client.successor is not None and play.client.successor.texts
+        elif fault == "says it twice":
             # in a group the second can't be told from the answer to the next command
             assert once(play.heard) == once(hears) or setting.manner != "one by one"
-        elif hears.endswith("+") and setting.manner != "one by one":
-            assert play.heard.startswith(hears[:-1])
         else:
             assert play.heard == hears
-        if fault in LOST:
-            assert play.stage.session.closed == LOST[fault][1]
-            assert not row.outcome or play.told.outcomes[-1] == row.outcome
+            assert play.stage.session.closed == LOGGED.get(fault, play.stage.session.closed)
+        if fault in (*GONE, *CUT) and play.server.moment not in MAILLESS:
+            fate = "deferred" if "451" in hears else "aborted"
+            assert play.told.outcomes[play.known] == (fate if play.server.moment != "between" else "accepted")
     except AssertionError as error:
         raise AssertionError(f"{setting}: {error}") from None
 
@@ -342,7 +365,7 @@ def test_upstream_fails_before_it_is_secured(moment: str, fault: str) -> None:
 def test_upstream_fails_in_the_handshake(fault: str) -> None:
     setting = Setting("smtp", "none", "one by one")
     play = Play(setting, "handshake", FAULTS[fault], [], upstream_tls="starttls").run()
-    check(play, Row("421.", outcome=""), fault, setting)
+    check(play, Row(), fault, setting)
 
 
 # What the client does, when it has said something that upstream has not answered yet.
@@ -360,30 +383,30 @@ class Leaving(NamedTuple):
 
 
 LEAVING: dict[str, Leaving] = {
-    "greeting": Leaving("closed", "+"),
-    "EHLO": Leaving("closed", "250+"),
-    "NOOP": Leaving("closed", "250+"),
-    "idle": Leaving("QUIT", "+"),
-    "MAIL": Leaving("closed", "250+"),
-    "RSET": Leaving("closed", "250+"),
-    "RCPT": Leaving("closed", "250+"),
-    "in mail": Leaving("QUIT", "+"),
-    "DATA": Leaving("closed", "354+"),
-    "text": Leaving("aborted", "+"),
-    "end": Leaving("closed", "250*+", 1),
-    "between": Leaving("closed", "250+", 1),
-    "chunk": Leaving("aborted", "+", 1),
-    "BDAT": Leaving("closed", "+", 1),
-    "LAST": Leaving("closed", "250*+", 2),
+    "greeting": Leaving("closed", "."),
+    "EHLO": Leaving("closed", "250."),
+    "NOOP": Leaving("closed", "250."),
+    "idle": Leaving("QUIT", "."),
+    "MAIL": Leaving("closed", "250."),
+    "RSET": Leaving("closed", "250."),
+    "RCPT": Leaving("closed", "250."),
+    "in mail": Leaving("QUIT", "."),
+    "DATA": Leaving("closed", "354."),
+    "text": Leaving("aborted", "."),
+    "end": Leaving("closed", "250*.", 1),
+    "between": Leaving("closed", "250.", 1),
+    "chunk": Leaving("aborted", ".", 1),
+    "BDAT": Leaving("closed", ".", 1),
+    "LAST": Leaving("closed", "250*.", 2),
     "QUIT": Leaving("closed", "221.", 2),
-    "AUTH": Leaving("closed", "334+"),
-    "response": Leaving("closed", "334+"),
+    "AUTH": Leaving("closed", "334."),
+    "response": Leaving("closed", "334."),
 }
 LEAVING_JUDGED: dict[str, Leaving] = {  # where it is we who answer
-    "DATA": Leaving("aborted", "+"),
-    "BDAT": Leaving("QUIT", "+", 1),
+    "DATA": Leaving("aborted", "."),
+    "BDAT": Leaving("QUIT", ".", 1),
 }
-UNSENT = Leaving("aborted", "+")
+UNSENT = Leaving("aborted", ".")
 """Where all of the text is here, and upstream has not answered our DATA: it must not be sent any more."""
 
 
