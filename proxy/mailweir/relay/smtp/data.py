@@ -54,8 +54,8 @@ def no_recipients(talk: Talk, mail: Mail) -> None:
 
 def _answered(talk: Talk, mail: Mail, reply: Reply) -> None:
     """354 alone makes the client's next octets a text."""
-    if reply.positive:
-        talk.cut_upstream("DATA was answered as if all were done")  # the 354 may be yet to come
+    if reply.code < 400 and reply.code != 354:
+        talk.cut_upstream(f"{reply.code} in answer to DATA")  # who knows what it takes the next octets for
         return
     if reply.code >= 400:
         mail.turned_down = reply.raw
