@@ -33,7 +33,7 @@ def _bdat(talk: Talk, command: Bdat) -> None:
     if "CHUNKING" not in talk.offer.keywords:
         swallow(talk, words.NOT_OFFERED)
     elif mail is None:
-        swallow(talk, words.NEEDS_MAIL)
+        swallow(talk, talk.needs_mail())
     elif mail.discard or mail.dropped or way(talk.chain) is not Way.PASS or _needs_count(talk, command):
         talk.when_quiet(lambda: _take_in(talk, command))
     elif mail.refused and not mail.up:
@@ -80,7 +80,7 @@ def _take_in(talk: Talk, command: Bdat) -> None:
     """All replies are here: a chunk is only taken if upstream would take the message."""
     mail = talk.mail
     if mail is None:
-        swallow(talk, words.NEEDS_MAIL)
+        swallow(talk, talk.needs_mail())
     elif not mail.up and not mail.dropped:
         _no_recipients(talk, mail, command)
     elif mail.discard is None and mail.up and way(talk.chain) is Way.PASS:
@@ -96,6 +96,7 @@ def _take_in(talk: Talk, command: Bdat) -> None:
 def _begin(talk: Talk, taker: "Passing | Collecting") -> None:
     talk.taker = taker
     talk.unfinished = True
+    talk.keeps_waiting = isinstance(taker, Collecting)
     talk.session.state = "text"
 
 

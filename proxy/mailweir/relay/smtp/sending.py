@@ -42,6 +42,7 @@ class Sending:
         assert talk.upstream is not None and mail.transaction.message is not None
         talk.session.state = "sending"
         talk.hold("sending")
+        talk.keeps_waiting = False
         talk.upstream.write(b"BDAT %d LAST\r\n" % mail.transaction.message.leaving)
         self._run(mail.transaction.message.pieces())
 
