@@ -282,8 +282,6 @@ def reconciled(said: str, direct: str) -> str:
         code = re.search(r"\d", their)
         if own is not None and code is not None and code[0] in own.groups():
             ours[number] = their
-    if theirs[-1] == "closed" and len(ours) == len(theirs) + 1 and "421 " in ours[-2]:
-        del ours[-2]  # the server left without a word
     return "".join(ours)
 
 
