@@ -102,6 +102,26 @@ def test_a_reply_that_was_here_before_its_command(smtp: Make) -> None:
     """)
 
 
+class Censor:
+    @hookimpl
+    def message(self) -> Verdict:
+        return Reject("no")
+
+
+def test_a_session_that_ended_on_its_own_reset_goes_no_further(smtp: Make) -> None:
+    smtp(Censor(), upto="mail").play("""
+        C> DATA
+        C< 354 end data with <CR><LF>.<CR><LF>
+        C> hi|.
+        C< 550 5.7.1 no (s1)
+        U> 25\\
+        C> BDAT 2 LAST|hi\\
+        C< 421 4.3.0 lost the server, try again later (s1)
+        C. closed
+        U. aborted
+    """)
+
+
 def test_a_million_commands_at_once_take_no_more_room_than_a_thousand(smtp: Make) -> None:
     """Ours and upstream's in turn, so that order shows."""
     stage = smtp(Evil(), smtp=SmtpRules(idle_commands=0, bad_commands=0)).play(

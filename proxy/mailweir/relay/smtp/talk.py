@@ -188,11 +188,14 @@ class Talk(Conversation):
             self.release("slots")
 
     def when_quiet(self, then: Callable[[], None]) -> None:
-        """Call `then` as soon as everything that was asked before has been answered; the client waits."""
+        """Call `then` as soon as everything that was asked before has been answered; the client waits.
+
+        Never, if the session ends before.
+        """
         if self.ledger:
             self.hold("turn")
             self._waiting = then
-        else:
+        elif not self.closing:
             then()
 
     def quiet(self) -> None:

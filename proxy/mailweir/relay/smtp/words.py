@@ -71,11 +71,14 @@ def reply(refusal: Answer, session: str, *, enhanced: bool) -> bytes:
 
 
 def refusal(decision: Decision, hook: str = "") -> Answer:
-    """What to say for a verdict that stops something. `Quarantine` without a store is a `Defer`."""
+    """What to say for a verdict that stops something; `hook` empty: a message.
+
+    `Quarantine` without a store is a `Defer`, and so is `Discard` where there is nothing to drop.
+    """
     verdict = decision.verdict
     if isinstance(verdict, Close):
         usual = Answer(421, "4.7.0", "closing connection")
-    elif isinstance(verdict, Discard) and hook not in ("helo", "login"):
+    elif isinstance(verdict, Discard) and hook in ("", "mail_from", "rcpt_to"):
         return ACCEPTED  # its text is for our log
     else:
         usual = (_LOGIN if hook == "login" else _OTHER)[5 if isinstance(verdict, Reject) else 4]
@@ -92,7 +95,7 @@ def greeting(decision: Decision | None, host: str, session: str) -> bytes:
     if decision is None:
         code, text = UNAVAILABLE.code, UNAVAILABLE.text
     else:
-        said = refusal(decision)
+        said = refusal(decision, "connected")
         code = 554 if isinstance(decision.verdict, Reject) else 421
         code, text = decision.verdict.code or code, said.text
     return reply(Answer(code, "", f"{host} {text}"), session, enhanced=False)
