@@ -197,7 +197,7 @@ class Step(NamedTuple):
 
 
 class Client:
-    """`replies` are all that it heard. When `server` is lost and another is dialled, that is a `successor`."""
+    """`replies` are all that it heard. If another server is dialled for it, that is the `successor`."""
 
     def __init__(self, stage: Stage, server: Server) -> None:
         self.stage = stage
@@ -295,7 +295,7 @@ LAST_IN_GROUP = ("NOOP", "DATA")
 
 
 def groups(steps: Sequence[Step], moment: str, *, hasty: bool) -> list[list[Step]]:
-    """The steps as they are said: each alone, or in the groups of RFC 2920 3.1. No pauses but the moment's."""
+    """The steps as they are said: alone, or in the groups of RFC 2920 3.1. No pauses but the moment's."""
     said: list[list[Step]] = []
     closed = True
     for step in steps:
