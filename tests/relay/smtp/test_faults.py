@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from mailweir.chain.chain import Plug
 from mailweir.hookspecs import hookimpl
+from mailweir.metrics import UPSTREAM_LOST
 from mailweir.relay.rules import Rules
 from mailweir.session import Address, Transaction
 from mailweir.testing.play import Stage
@@ -223,6 +224,7 @@ class Play:
         self.server = Server(self.stage, offer, moment, self._strike)
         self.client = Client(self.stage, self.server)
         self.before = self.known = 0
+        self.lost = -UPSTREAM_LOST.cell("server").value
         self._deed = deed
         self._steps = groups(steps, moment, hasty=manner != "one by one")
 
@@ -234,6 +236,7 @@ class Play:
             if self.stage.client.state == "open":
                 self.client.act(self._steps)
             self._ends()
+        self.lost += UPSTREAM_LOST.cell("server").value
         return self
 
     def _ends(self) -> None:
@@ -332,6 +335,8 @@ def check(play: Play, row: Row, fault: str, setting: Setting) -> None:
         else:
             assert play.heard == hears
             assert (FAULTS[fault][1] or play.stage.session.closed) == play.stage.session.closed
+        if fault in (*GONE, *CUT):
+            assert play.lost == 1, "a lost upstream is counted once"
         if fault in (*GONE, *CUT) and moment not in MAILLESS:
             fate = "accepted" if moment == "between" else "deferred" if "451" in hears else "aborted"
             assert outcomes[0] == fate
