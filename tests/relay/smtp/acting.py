@@ -50,6 +50,11 @@ class Server:
         self._last = False
         self.side.full = moment == "text"
 
+    @property
+    def half(self) -> bool:
+        """It waits for more of a text or a chunk."""
+        return self._reads == self._text or (self._reads == self._chunk and self._left > 0)
+
     def greet(self) -> None:
         self._answer("greeting", b"220 mail.example.org\r\n")
 

@@ -282,6 +282,7 @@ class Play:
         )
         began = server.began.replace(b"\r\n..", b"\r\n.")
         assert UNSTUFFED.startswith(began), "what isn't holds nothing else"
+        assert not (server.half and began) or server.side.state == "aborted", "nor can be taken for complete"
         served = sum(one.served for one in self.servers)
         assert self.accepted <= served, "nobody is told of a 250 that upstream did not say"
 
