@@ -116,6 +116,8 @@ class Asking:
 
     def _judged(self, link: Link, answer: object, error: BaseException | None, now: float) -> Found:
         self._judge.timed(link, self._facts, now - self._begun)
+        if link.singles:
+            self._judge.singled(link, self._facts)
         if error is not None:
             return self._judge.fail(link, self._facts, kind_of(error), error, now)
         return self._judge.weigh(link, self._facts, answer, now)

@@ -18,6 +18,7 @@ from mailweir.chain.plug import Fuse, Plug
 from mailweir.hookspecs import HOOKS
 
 ORDERING = ("tryfirst", "trylast")
+SINGLES = ("rcpt_to", "message_head", "message")
 WRAPPING = ("wrapper", "hookwrapper")
 
 
@@ -25,7 +26,7 @@ WRAPPING = ("wrapper", "hookwrapper")
 class Link:
     """One hook of one plugin: the function, which facts it wants, and the metrics that it moves.
 
-    `shadow`: what it says is recorded, and mail passes.
+    `shadow`: what it says is recorded, and mail passes. `singles`: it may leave verdicts with recipients.
     """
 
     plug: Plug
@@ -35,6 +36,7 @@ class Link:
     fuse: Fuse | None
     seconds: metrics.Buckets
     shadow: bool = False
+    singles: bool = False
     verdicts: dict[type, metrics.Cell] = field(default_factory=dict)
 
 
@@ -49,6 +51,7 @@ def links_of(plug: Plug) -> Iterator[Link]:
             plug.fuse(hook),
             metrics.HOOK_SECONDS.cell(plug.name, hook),
             plug.mode == "shadow",
+            plug.mode != "shadow" and hook in SINGLES,
         )
 
 

@@ -13,6 +13,7 @@ from mailweir.relay.smtp.data import discarded, objection
 from mailweir.relay.smtp.ending import VERB, Ending, conclude
 from mailweir.relay.smtp.envelope import after_reset
 from mailweir.relay.smtp.mail import Mail
+from mailweir.relay.smtp.replay import settle
 from mailweir.relay.smtp.sending import Sending
 from mailweir.relay.smtp.talk import Awaited, Talk
 from mailweir.relay.smtp.trace import field, stamp
@@ -34,7 +35,13 @@ def _bdat(talk: Talk, command: Bdat) -> None:
         swallow(talk, words.NOT_OFFERED)
     elif mail is None:
         swallow(talk, talk.needs_mail())
-    elif mail.discard or mail.dropped or way(talk.chain) is not Way.PASS or _needs_count(talk, command):
+    elif (
+        mail.discard
+        or mail.dropped
+        or mail.unsettled
+        or way(talk.chain) is not Way.PASS
+        or _needs_count(talk, command)
+    ):
         talk.when_quiet(lambda: _take_in(talk, command))
     elif mail.refused and not mail.up:
         _no_recipients(talk, mail, command)
@@ -61,7 +68,9 @@ def _pass(talk: Talk, mail: Mail, command: Bdat) -> None:
     """The command goes up at once; the client is read on, since the chunk follows whatever the answer."""
     assert talk.upstream is not None
     stamped = command.raw if mail.chunked else _stamped(command, field(talk, mail))
-    mail.chunked = True
+    if not mail.chunked:
+        mail.transaction.envelope.fix()  # upstream would lose this chunk if it were asked anew
+        mail.chunked = True
     passing = Passing(talk, mail, command.last)
     if talk.expect(passing.slot):
         talk.upstream.write(stamped)
@@ -83,7 +92,7 @@ def _take_in(talk: Talk, command: Bdat) -> None:
         swallow(talk, talk.needs_mail())
     elif not mail.up and not mail.dropped:
         _no_recipients(talk, mail, command)
-    elif mail.discard is None and mail.up and way(talk.chain) is Way.PASS:
+    elif mail.discard is None and mail.up and not mail.unsettled and way(talk.chain) is Way.PASS:
         _pass(talk, mail, command)
     else:
         mail.chunked = True
@@ -248,6 +257,13 @@ class Collecting:
             self._refuse(self._talk.words(words.refusal(decision)), decision)
             if self._complete:
                 conclude(self._talk, self._refusal, decision)
+        else:
+            settle(self._talk, self._mail, self._settled)
+
+    def _settled(self, refusal: bytes, decision: Decision | None) -> None:
+        if refusal:
+            self._mail.close()
+            conclude(self._talk, refusal, decision)
         else:
             self._talk.unfinished = True
             Sending(self._talk, self._mail).bdat()

@@ -11,6 +11,7 @@ from mailweir.relay.smtp import words
 from mailweir.relay.smtp.ending import conclude, expect_end
 from mailweir.relay.smtp.envelope import after_reset, no_transaction
 from mailweir.relay.smtp.mail import Mail
+from mailweir.relay.smtp.replay import settle
 from mailweir.relay.smtp.sending import Sending
 from mailweir.relay.smtp.talk import Awaited, Talk
 from mailweir.relay.smtp.trace import field, stamp
@@ -34,7 +35,7 @@ def _data(talk: Talk, command: Command) -> None:
         no_transaction(talk, command)
     elif mail.chunked or mail.binary:
         talk.refuse(words.MIXED)
-    elif mail.discard or mail.dropped or way(talk.chain) is not Way.PASS:
+    elif mail.discard or mail.dropped or mail.unsettled or way(talk.chain) is not Way.PASS:
         if command.arguments:
             talk.refuse(words.BAD_ARGUMENTS)
         else:
@@ -76,7 +77,7 @@ def _take_in(talk: Talk, command: Command) -> None:
         talk.refuse(talk.needs_mail())
     elif not mail.up and not mail.dropped:
         no_recipients(talk, mail)
-    elif mail.discard is None and mail.up and way(talk.chain) is Way.PASS:
+    elif mail.discard is None and mail.up and not mail.unsettled and way(talk.chain) is Way.PASS:
         talk.forward(command.raw, Awaited("DATA", partial(_answered, talk, mail)), barrier=True)
     else:
         _begin(talk, Judging(talk, mail, discarded(mail)))
@@ -166,8 +167,11 @@ class Judging:
         self._refusal = b"" if discard is None else talk.words(words.ACCEPTED)
         self._sending: Sending | None = None
         if discard is None:
+            # an envelope that was changed is settled once the header is here, and then the text streams
+            needed = way(talk.chain)
+            needed = Way.HEAD if needed is Way.PASS else needed
             stamped = partial(stamp, talk, mail)
-            mail.carrier = Carrier(talk, mail.transaction, way(talk.chain), self._judged, made=stamped)
+            mail.carrier = Carrier(talk, mail.transaction, needed, self._judged, made=stamped)
 
     def take(self, event: Text) -> None:
         talk, mail = self._talk, self._mail
@@ -192,10 +196,16 @@ class Judging:
 
     def _judged(self, decision: Decision | None) -> None:
         if decision is None:
-            self._sending = Sending(self._talk, self._mail)
-            self._sending.data(self._turned_down, whole=self._ended)
+            settle(self._talk, self._mail, self._settled)
         else:
             self._refuse(self._talk.words(words.refusal(decision)), decision)
+
+    def _settled(self, refusal: bytes, decision: Decision | None) -> None:
+        if refusal:
+            self._refuse(refusal, decision)
+        else:
+            self._sending = Sending(self._talk, self._mail)
+            self._sending.data(self._turned_down, whole=self._ended)
 
     def _turned_down(self, reply: bytes) -> None:
         """Upstream refused DATA after we had said 354: its reply is the final one."""
