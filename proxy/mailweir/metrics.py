@@ -194,7 +194,9 @@ UPSTREAM_CONNECT_SECONDS = Histogram(
     "mailweir_upstream_connect_duration_seconds", "How long reaching an upstream took.", ("upstream",)
 )
 UPSTREAM_LOST = Counter(
-    "mailweir_upstream_lost_total", "Upstream connections that ended before the session did.", ("upstream",)
+    "mailweir_upstream_lost_total",
+    "Upstream connections that ended, or had to be cut off, before the session did.",
+    ("upstream",),
 )
 HANDSHAKES = Counter("mailweir_tls_handshakes_total", "TLS handshakes.", ("listener", "leg", "result"))
 CERTIFICATE_EXPIRY = Gauge(

@@ -54,7 +54,7 @@ class Account:
         return b"Subject: %s\r\n\r\n%s" % (name.encode(), body)
 
     def judge(self, arrived: Iterable[bytes]) -> Counter[Fate]:
-        """Nothing is lost, doubled, damaged or invented. What the clients were told about those that arrived."""
+        """Nothing is lost, doubled, damaged or invented. What was said to the clients of those that came."""
         count: Counter[str] = Counter()
         for text in arrived:
             name = text[9 : text.index(b"\r\n")].decode()
@@ -73,7 +73,7 @@ class Dismissed(Exception):
 
 
 Steps = list[tuple[bytes, bytes]]
-"""What is said, and the first digits of the replies that must come before the next; the last ends the text."""
+"""What is said, and the first digits of the replies that must come next; the last step ends the text."""
 
 ENVELOPE = [(b"MAIL FROM:<a@example.net>\r\n", b"2"), (b"RCPT TO:<b@example.org>\r\n", b"2")]
 

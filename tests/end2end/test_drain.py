@@ -1,4 +1,4 @@
-"""Signals under load: a message that is under way finishes, and nobody's mail is lost, doubled or in doubt."""
+"""Signals under load: a message under way finishes, and nobody's mail is lost, doubled or in doubt."""
 
 import random
 import socket
@@ -14,7 +14,7 @@ from end2end.weir import Start
 
 
 def test_sigterm_lets_messages_finish(start: Start, tmp_path: Path) -> None:
-    """Whoever has begun a message is told its fate; who hasn't hears 421, and a new client nothing at all."""
+    """Whoever has begun a message is told its fate, whoever hasn't hears 421, and nobody new gets in."""
     server = Process(tmp_path / "stored")
     server.start()
     weir = front(start, tmp_path, server.upstream, limits={"drain": "10s"})

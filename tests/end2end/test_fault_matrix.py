@@ -97,7 +97,7 @@ def talk(port: int, steps: Way) -> list[str]:
 GONE = ("close", "reset", "half a line", "half a reply")
 WRONG = ("3yz", "twice")
 NO: dict[Stage, tuple[str, str]] = {
-    # the first reply that isn't 2yz or 3yz, if upstream is gone and if we had to cut it off; empty: there is none
+    # the first reply that isn't 2yz or 3yz, if upstream is gone, and if we had to cut it off; it may not come
     "greeting": ("421", "421"),
     "EHLO": ("421", "421"),
     "NOOP": ("", "421"),

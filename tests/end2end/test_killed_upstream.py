@@ -30,8 +30,8 @@ class Keeping(Postfix):
             papers,
             "mx.example.org",
             {"smtp": free_port(), "smtps": free_port()},
-            "relay_domains = example.org\ndefer_transports = smtp\nrelay_transport = smtp\nlocal_header_rewrite_clients =\n"
-            "smtpd_relay_restrictions = permit_auth_destination, reject\n",
+            "relay_domains = example.org\nrelay_transport = smtp\ndefer_transports = smtp\n"
+            "local_header_rewrite_clients =\nsmtpd_relay_restrictions = permit_auth_destination, reject\n",
         )
         self.kill()
 

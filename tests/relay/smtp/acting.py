@@ -50,6 +50,11 @@ class Server:
         self._last = False
         self.side.full = moment == "text"
 
+    @property
+    def half(self) -> bool:
+        """It waits for more of a text or a chunk."""
+        return self._reads == self._text or (self._reads == self._chunk and self._left > 0)
+
     def greet(self) -> None:
         self._answer("greeting", b"220 mail.example.org\r\n")
 
@@ -197,7 +202,7 @@ class Step(NamedTuple):
 
 
 class Client:
-    """`replies` are all that it heard. When `server` is lost and another is dialled, that is a `successor`."""
+    """`replies` are all that it heard. If another server is dialled for it, that is the `successor`."""
 
     def __init__(self, stage: Stage, server: Server) -> None:
         self.stage = stage
@@ -295,7 +300,7 @@ LAST_IN_GROUP = ("NOOP", "DATA")
 
 
 def groups(steps: Sequence[Step], moment: str, *, hasty: bool) -> list[list[Step]]:
-    """The steps as they are said: each alone, or in the groups of RFC 2920 3.1. No pauses but the moment's."""
+    """The steps as they are said: alone, or in the groups of RFC 2920 3.1. No pauses but the moment's."""
     said: list[list[Step]] = []
     closed = True
     for step in steps:

@@ -1,13 +1,12 @@
 """Whatever goes wrong, wherever: what is then said to the client, what upstream has got, and what is counted.
 
 The whole product of faults, moments, chains, protocols and manners. In a table `421.` means that the client
-hears a 421 and then its connection ends, `451+` that it hears a 451 and then sends its message by the same
-session to the end; `451*` is one
-451 for each reply that is still due, which in LMTP are as many as recipients (RFC 2033 4.2). Of equal
-replies in a row one is written down.
+hears a 421 and then its connection ends, `451+` that it hears a 451 and may then send its message by the same
+session; `451*` is one 451 for each reply that is still due, which in LMTP are as many as recipients (RFC 2033
+4.2). Only where answers come twice, of equal ones in a row one is written down.
 """
 
-from itertools import groupby
+import itertools
 from typing import Any, Literal, NamedTuple
 
 import pytest
@@ -15,6 +14,7 @@ from structlog.testing import capture_logs
 
 from mailweir.chain.chain import Plug
 from mailweir.hookspecs import hookimpl
+from mailweir.metrics import UPSTREAM_LOST
 from mailweir.relay.rules import Rules
 from mailweir.session import Address, Transaction
 from mailweir.testing.play import Stage
@@ -45,6 +45,7 @@ class Whole(Told):
     def message(self) -> None: ...
 
 
+PROTOCOLS: tuple[Literal["smtp", "lmtp"], ...] = ("smtp", "lmtp")
 CHAINS: dict[str, type[Told]] = {"none": Told, "head": Head, "whole": Whole}
 MANNERS = ("one by one", "in groups", "in groups that upstream can't take")
 
@@ -57,12 +58,7 @@ class Setting(NamedTuple):
     manner: str
 
 
-SETTINGS = [
-    Setting(protocol, chain, manner)
-    for protocol in ("smtp", "lmtp")
-    for chain in CHAINS
-    for manner in MANNERS
-]
+SETTINGS = [Setting(*words) for words in itertools.product(PROTOCOLS, CHAINS, MANNERS)]
 
 
 # What upstream does in place of its answer.
@@ -137,35 +133,29 @@ def twice(server: Server, due: bytes) -> int:
     return 2
 
 
-GONE: dict[str, Deed] = {
-    "closes": close,
-    "resets": reset,
-    "says half a line and closes": half_a_line,
-    "says half a reply and closes": half_a_reply,
+GONE: dict[str, tuple[Deed, str]] = {  # and why the session ended, if it did
+    "closes": (close, "upstream closed"),
+    "resets": (reset, "reset"),
+    "says half a line and closes": (half_a_line, "upstream closed"),
+    "says half a reply and closes": (half_a_reply, "upstream closed"),
 }
-CUT: dict[str, Deed] = {  # it is we who end the connection
-    "hangs": hang,
-    "says half a line and hangs": half_a_line_and_hang,
-    "says garbage": babble,
-    "never ends its reply": endless,
+CUT: dict[str, tuple[Deed, str]] = {  # it is we who end the connection
+    "hangs": (hang, "upstream silent"),
+    "says half a line and hangs": (half_a_line_and_hang, "upstream silent"),
+    "says garbage": (babble, "upstream broke the rules: not a reply"),
+    "never ends its reply": (endless, "upstream broke the rules: a reply without end"),
 }
-FAULTS = {**GONE, **CUT, "says 421": dismiss, "says 3yz": more_is_wanted, "says it twice": twice}
-LOGGED = {  # why the session ended, where that was the end of it
-    "closes": "upstream closed",
-    "resets": "reset",
-    "says half a line and closes": "upstream closed",
-    "says half a reply and closes": "upstream closed",
-    "hangs": "upstream silent",
-    "says half a line and hangs": "upstream silent",
-    "says garbage": "upstream broke the rules: not a reply",
-    "never ends its reply": "upstream broke the rules: a reply without end",
-    "says 421": "upstream said goodbye",
+OTHERS: dict[str, tuple[Deed, str]] = {
+    "says 421": (dismiss, "upstream said goodbye"),
+    "says 3yz": (more_is_wanted, ""),
+    "says it twice": (twice, ""),
 }
+FAULTS = {**GONE, **CUT, **OTHERS}
 
 
 class Row(NamedTuple):
-    """What the client hears if upstream is gone, whichever way, and if we had to cut it off; after a 421; after
-    a 3yz and after two answers, where that isn't the same as `cut`.
+    """What the client hears if upstream is gone, whichever way, and if we had to cut it off; after a 421; and
+    after a 3yz and two answers, where that isn't the same as `cut`.
     """
 
     gone: str = "421."
@@ -211,6 +201,8 @@ JUDGED: dict[tuple[str, str], Row] = {  # where a text is taken in first, and th
 GROUPED: dict[tuple[str, str, str], Row] = {  # where the end of the message has gone up in the same group
     ("BDAT", "smtp", "none"): Row("451 451+", "451."),
 }
+ENDS = ("end", "between", "LAST")
+"""Moments at which upstream has a whole message that it has not acknowledged."""
 MAILLESS = ("greeting", "EHLO", "STARTTLS", "handshake", "NOOP", "idle", "RSET", "QUIT", *LOGIN)
 """Moments at which no message is under way."""
 TLS: dict[str, Row] = {moment: Row() for moment in ("greeting", "EHLO", "STARTTLS")}
@@ -231,6 +223,7 @@ class Play:
         self.server = Server(self.stage, offer, moment, self._strike)
         self.client = Client(self.stage, self.server)
         self.before = self.known = 0
+        self.lost = -UPSTREAM_LOST.cell("server").value
         self._deed = deed
         self._steps = groups(steps, moment, hasty=manner != "one by one")
 
@@ -241,13 +234,13 @@ class Play:
             self.client.listen()
             if self.stage.client.state == "open":
                 self.client.act(self._steps)
-            self.closed = self.stage.client.state != "open"
             self._ends()
+        self.lost += UPSTREAM_LOST.cell("server").value
         return self
 
     def _ends(self) -> None:
-        """Both connections end, as they do when we have closed them; before that, the client sends its message."""
-        if not self.closed:
+        """Both connections end, as they do when we have closed them. Until then the client goes on."""
+        if self.stage.client.state == "open":
             self.client.act([[step] for step in again(self.stage.session.protocol)])
         self.client.listen()
         self.stage.relay.client_gone("")
@@ -262,23 +255,35 @@ class Play:
 
     @property
     def heard(self) -> str:
-        """The replies since the fault, as a table writes them, but for repetitions."""
+        """The replies since the moment, as a table writes them."""
         codes = [reply.splitlines()[-1][:3].decode() for reply in self.client.replies[self.before :]]
         return " ".join(codes) + "."
+
+    @property
+    def accepted(self) -> int:
+        """The messages that the client was told are."""
+        return self.told.outcomes.count("accepted")
+
+    @property
+    def servers(self) -> list[Server]:
+        """Both that there were."""
+        return [server for server in (self.server, self.client.successor) if server is not None]
 
     def judge(self) -> None:
         """What holds after every fault."""
         stage, server = self.stage, self.server
-        servers = [server] if self.client.successor is None else [server, self.client.successor]
         assert not [entry for entry in self.logs if entry["log_level"] == "error"]
         assert stage.session.closed and stage.session.transaction is None
         assert len(self.told.outcomes) == stage.session.transactions, "each message's fate is told once"
         assert stage.relay.rules.spool.used == 0
-        assert all(text == UNSTUFFED for one in servers for text in one.texts), "what is complete is whole"
+        assert all(text == UNSTUFFED for one in self.servers for text in one.texts), (
+            "what is complete is whole"
+        )
         began = server.began.replace(b"\r\n..", b"\r\n.")
         assert UNSTUFFED.startswith(began), "what isn't holds nothing else"
-        told = self.told.outcomes.count("accepted")
-        assert told <= sum(one.served for one in servers), "nobody is told of a 250 that upstream did not say"
+        assert not (server.half and began) or server.side.state == "aborted", "nor can be taken for complete"
+        served = sum(one.served for one in self.servers)
+        assert self.accepted <= served, "nobody is told of a 250 that upstream did not say"
 
 
 def wanted(row: str, due: int) -> str:
@@ -291,7 +296,11 @@ def wanted(row: str, due: int) -> str:
 
 def once(heard: str) -> str:
     """Of equal replies in a row, one."""
-    return " ".join(code for code, _ in groupby(heard[:-1].split())) + heard[-1]
+    return " ".join(code for code, _ in itertools.groupby(heard[:-1].split())) + heard[-1]
+
+
+UNASKED = {"idle", "in mail", "text"}
+"""Moments at which we wait for nothing, but for what is said below."""
 
 
 def exists(moment: str, fault: str, setting: Setting) -> bool:
@@ -305,16 +314,17 @@ def exists(moment: str, fault: str, setting: Setting) -> bool:
         return False  # all of it goes up at once
     if "hangs" not in fault:
         return True
-    return {"text": setting.chain == "whole", "chunk": judged, "idle": False, "in mail": False}.get(
-        moment, True
-    )
+    if moment == "chunk":
+        return judged
+    return moment not in UNASKED or (moment == "text" and setting.chain == "whole")
 
 
 def check(play: Play, row: Row, fault: str, setting: Setting) -> None:
+    moment, outcomes = play.server.moment, play.told.outcomes[play.known :]
+    hears = wanted(row.hears(fault), 2 if setting.protocol == "lmtp" else 1)
     try:
         assert play.server.struck, "the moment never came"
         play.judge()
-        hears = wanted(row.hears(fault), 2 if setting.protocol == "lmtp" else 1)
         if hears.endswith("+"):
             assert play.heard.startswith(hears[:-1]) and play.heard.endswith("221.")
             assert play.stage.session.closed == "client quit"
@@ -324,10 +334,17 @@ def check(play: Play, row: Row, fault: str, setting: Setting) -> None:
             assert once(play.heard) == once(hears) or setting.manner != "one by one"
         else:
             assert play.heard == hears
-            assert play.stage.session.closed == LOGGED.get(fault, play.stage.session.closed)
-        if fault in (*GONE, *CUT) and play.server.moment not in MAILLESS:
-            fate = "deferred" if "451" in hears else "aborted"
-            assert play.told.outcomes[play.known] == (fate if play.server.moment != "between" else "accepted")
+            assert (FAULTS[fault][1] or play.stage.session.closed) == play.stage.session.closed
+        if fault in (*GONE, *CUT):
+            assert play.lost == 1, "a lost upstream is counted once"
+        if fault in (*GONE, *CUT) and moment not in MAILLESS:
+            fate = "accepted" if moment == "between" else "deferred" if "451" in hears else "aborted"
+            assert outcomes[0] == fate
+        if fault != "says it twice":
+            # in a group, LAST is up and unanswered where BDAT is the last that was answered
+            lawful = "451" in hears or moment in ENDS or (moment == "BDAT" and setting.manner == "in groups")
+            doubtful = sum(len(server.texts) for server in play.servers) - play.accepted
+            assert doubtful <= lawful, "upstream has got what the client was told it has not"
     except AssertionError as error:
         raise AssertionError(f"{setting}: {error}") from None
 
@@ -337,7 +354,7 @@ def check(play: Play, row: Row, fault: str, setting: Setting) -> None:
 def test_upstream_fails(moment: str, fault: str) -> None:
     for setting in SETTINGS:
         if exists(moment, fault, setting):
-            play = Play(setting, moment, FAULTS[fault], mail(setting.protocol)).run()
+            play = Play(setting, moment, FAULTS[fault][0], mail(setting.protocol)).run()
             row = JUDGED.get((moment, setting.chain), MAIL[moment])
             if setting.manner == "in groups":
                 row = GROUPED.get((moment, setting.protocol, setting.chain), row)
@@ -346,24 +363,36 @@ def test_upstream_fails(moment: str, fault: str) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("moment", LOGIN)
-@pytest.mark.parametrize("protocol", ["smtp", "lmtp"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_upstream_fails_at_a_login(protocol: Literal["smtp", "lmtp"], moment: str, fault: str) -> None:
     setting = Setting(protocol, "none", "one by one")
-    check(Play(setting, moment, FAULTS[fault], login(protocol)).run(), LOGIN[moment], fault, setting)
+    check(Play(setting, moment, FAULTS[fault][0], login(protocol)).run(), LOGIN[moment], fault, setting)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("moment", [moment for moment in MAIL if moment not in ("greeting", "EHLO")])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_upstream_fails_behind_a_login(protocol: Literal["smtp", "lmtp"], moment: str, fault: str) -> None:
+    """No other connection can take its place."""
+    setting = Setting(protocol, "none", "one by one")
+    if exists(moment, fault, setting):
+        steps = login(protocol)[:-1] + mail(protocol)[1:]
+        play = Play(setting, moment, FAULTS[fault][0], steps).run()
+        check(play, MAIL[moment]._replace(gone=MAIL[moment].cut), fault, setting)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("moment", TLS)
 def test_upstream_fails_before_it_is_secured(moment: str, fault: str) -> None:
     setting = Setting("smtp", "none", "one by one")
-    play = Play(setting, moment, FAULTS[fault], [], upstream_tls="starttls").run()
+    play = Play(setting, moment, FAULTS[fault][0], [], upstream_tls="starttls").run()
     check(play, TLS[moment], fault, setting)
 
 
 @pytest.mark.parametrize("fault", ["closes", "resets", "hangs"])
 def test_upstream_fails_in_the_handshake(fault: str) -> None:
     setting = Setting("smtp", "none", "one by one")
-    play = Play(setting, "handshake", FAULTS[fault], [], upstream_tls="starttls").run()
+    play = Play(setting, "handshake", FAULTS[fault][0], [], upstream_tls="starttls").run()
     check(play, Row(), fault, setting)
 
 
@@ -427,7 +456,6 @@ class Walk(Play):
             server.speak_on()
             self.client.listen()
             assert not relay.owes_answer() or self.stage.client.state != "open"
-        self.closed = self.stage.client.state != "open"
         relay.client_gone("reset" if self._how == "resets" else "")
         server.act()
         relay.upstream_gone("")
