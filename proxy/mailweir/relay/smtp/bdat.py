@@ -111,7 +111,7 @@ class Passing:
         talk, mail = self._talk, self._mail
         if self._refusal is None:
             mail.transaction.size += len(event.octets)
-            self._refusal = objection(talk, mail, event.octets, end=event.end and self._last)
+            self._refusal = objection(talk, mail, event.octets, end=event.end and self._last, stuffed=False)
             if self._refusal is not None:
                 self._abort(self._refusal.text)
             elif event.octets:
@@ -193,7 +193,7 @@ class Collecting:
         last = self._chunk.last
         mail.transaction.size += len(event.octets)
         if not self._refusal and mail.carrier is not None:
-            refusal = objection(talk, mail, event.octets, end=event.end and last)
+            refusal = objection(talk, mail, event.octets, end=event.end and last, stuffed=False)
             if refusal is not None:
                 self._refuse(talk.words(refusal), None)
             else:

@@ -93,7 +93,7 @@ def discarded(mail: Mail) -> Decision | None:
     return mail.discard or (None if mail.up else Decision(Discard("all recipients"), "mailweir"))
 
 
-def objection(talk: Talk, mail: Mail, octets: bytes, *, end: bool) -> Answer | None:
+def objection(talk: Talk, mail: Mail, octets: bytes, *, end: bool, stuffed: bool = True) -> Answer | None:
     """Why these octets may not go on. Only BODY=BINARYMIME may do without lines.
 
     `end`: a CR at their end stands alone. So it does if no more follow, and in any piece of a text, since
@@ -102,9 +102,11 @@ def objection(talk: Talk, mail: Mail, octets: bytes, *, end: bool) -> Answer | N
     limit = talk.rules.message_size
     if limit and mail.transaction.size > limit:
         return words.TOO_BIG
-    if not mail.binary and mail.strays.found(octets, end=end):
+    if mail.binary:
+        return None
+    if mail.strays.found(octets, end=end):
         return words.STRAY
-    return None
+    return words.HIDDEN_END if mail.ends.found(octets, stuffed=stuffed) else None
 
 
 class Passing:

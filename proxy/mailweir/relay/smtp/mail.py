@@ -6,7 +6,7 @@ from mailweir.relay.carry import Carrier
 from mailweir.session import Outcome, Recipient, Transaction
 from mailweir.verdict import Decision
 from mailweir.wire.smtp_path import parameters
-from mailweir.wire.smtp_text import Strays
+from mailweir.wire.smtp_text import HiddenEnds, Strays
 
 REMEMBERED = 1000
 """Refused recipients that are kept in the envelope, for logs."""
@@ -38,6 +38,7 @@ class Mail:
         "decision",
         "discard",
         "dropped",
+        "ends",
         "last_refusal",
         "refused",
         "strays",
@@ -59,6 +60,7 @@ class Mail:
         self.turned_down = b""
         self.decision: Decision | None = None
         self.strays = Strays()
+        self.ends = HiddenEnds()
         self.carrier: Carrier | None = None
         self.collecting: Taker | None = None
 

@@ -1,0 +1,187 @@
+"""One message stays one message, whatever octets a client puts where a text might end.
+
+Each form is sent to a relay in front of the sloppiest server there is (`end2end.sloppy`), in every way a
+text can come. Then the client was told of as many messages as the server believes to have got.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import pytest
+
+from end2end.sloppy import END, FEW, FORMS, Sloppy
+from mailweir.chain.chain import Plug
+from mailweir.hookspecs import hookimpl
+from mailweir.message import Message
+from mailweir.relay.rules import Rules, SmtpRules
+from mailweir.testing.play import Stage
+
+HEAD = b"Subject: one\r\n\r\nhi"
+SMUGGLED = (
+    b"MAIL FROM:<evil@example.com>\r\nRCPT TO:<victim@example.org>\r\nDATA\r\n"
+    b"Subject: two\r\n\r\nthis must not arrive by itself\r\n"
+)
+
+
+class Head:
+    @hookimpl
+    def message_head(self, message: Message) -> None:
+        message.headers.add("X-Seen", "yes")
+
+
+class Whole:
+    @hookimpl
+    def message(self, message: Message) -> None:
+        assert b"".join(message.pieces())
+
+
+CHAINS: dict[str, Callable[[], list[Any]]] = {
+    "none": list,
+    "head": lambda: [Head()],
+    "whole": lambda: [Whole()],
+}
+
+ADDED = {"none": b"", "head": b"X-Seen: yes\r\n", "whole": b""}
+RULES = {"reject": SmtpRules()}
+Dialect = Literal["smtp", "lmtp"]
+Pieces = Iterator[bytes]
+
+
+def by_data(text: bytes) -> Pieces:
+    yield b"DATA\r\n"
+    yield text + b".\r\n"
+
+
+def by_one_chunk(text: bytes) -> Pieces:
+    yield b"BDAT %d LAST\r\n" % len(text) + text
+
+
+def by_two_chunks(text: bytes) -> Pieces:
+    at = text.index(b"MAIL FROM") - 2
+    yield b"BDAT %d\r\n" % at + text[:at]
+    yield b"BDAT %d LAST\r\n" % (len(text) - at) + text[at:]
+
+
+def by_chunks_of_three(text: bytes) -> Pieces:
+    chunks = [text[at : at + 3] for at in range(0, len(text), 3)]
+    yield b"".join(b"BDAT %d\r\n" % len(chunk) + chunk for chunk in chunks) + b"BDAT 0 LAST\r\n"
+
+
+WAYS: dict[str, Callable[[bytes], Pieces]] = {
+    "DATA": by_data,
+    "one chunk": by_one_chunk,
+    "two chunks": by_two_chunks,
+    "small chunks": by_chunks_of_three,
+}
+
+
+class Played:
+    """A relay between a client in the middle of a transaction and the sloppy server."""
+
+    def __init__(self, chain: str, protocol: Dialect, rules: SmtpRules) -> None:
+        plugs = [Plug(f"plug{number}", plugin) for number, plugin in enumerate(CHAINS[chain]())]
+        self.stage = Stage(protocol, plugs, Rules(upstream="server", hostname="weir.example", smtp=rules))
+        self.server = Sloppy(lmtp=protocol == "lmtp")
+        self._lost = False
+        self.stage.begin()
+        self.stage.say("upstream", Sloppy.GREETING)
+        hello = b"LHLO" if protocol == "lmtp" else b"EHLO"
+        self.say(hello + b" me\r\n")
+        self.say(b"MAIL FROM:<ann@example.org>\r\nRCPT TO:<bob@example.net>\r\nRCPT TO:<eve@example.net>\r\n")
+
+    def say(self, octets: bytes, size: int = 10_000) -> bytes:
+        """The client says this, in pieces of this size; what it hears."""
+        stage = self.stage
+        heard = b""
+        for piece in (octets[at : at + size] for at in range(0, len(octets), size)):
+            if stage.client.state == "open":
+                stage.say("client", piece)
+                self._answer()
+                heard, stage.client.heard = heard + stage.client.heard, b""
+        return heard
+
+    def _answer(self) -> None:
+        """Let the server hear, and answer, until all is quiet."""
+        upstream = self.stage.upstream
+        while upstream.heard:
+            octets, upstream.heard = upstream.heard, b""
+            said = self.server.feed(octets)
+            if said and upstream.state == "open":
+                self.stage.say("upstream", said)
+        if upstream.state != "open" and not self._lost:
+            self._lost = True
+            self.stage.relay.upstream_gone("")
+
+
+def smuggle(text: bytes, way: str, chain: str, protocol: Dialect, rules: SmtpRules, size: int) -> bool:
+    """Send one text; whether the client was told that it was accepted."""
+    played = Played(chain, protocol, rules)
+    for piece in WAYS[way](text):
+        heard = played.say(piece, size)
+    finals: list[bytes] = re.findall(rb"(?m)^[2-5](?=\d\d )", heard)
+    messages = played.server.messages
+    accepted = finals[-1] == b"2"
+    assert [message.sender for message in messages] == ([b"ann@example.org"] if accepted else []), messages
+    if way == "DATA":
+        assert len(finals) == (2 if protocol == "lmtp" else 1), heard
+        assert not stray(played.server.heard)
+    if accepted:
+        assert set(finals) == {b"2"}
+        assert messages[0].text == ADDED[chain] + lawful(text, stuffed=way == "DATA")
+    played.say(b"NOOP\r\n")
+    assert b"evil" not in b"".join(played.server.commands)
+    return accepted
+
+
+def stray(octets: bytes) -> bool:
+    return re.search(rb"\r(?!\n)|(?<!\r)\n", octets) is not None
+
+
+def lawful(text: bytes, *, stuffed: bool) -> bytes:
+    """What RFC 5321 makes of a text that was accepted, where LF is mended."""
+    text = (b"\r\n" + text).replace(b"\r\n.", b"\r\n")[2:] if stuffed else text
+    return re.sub(rb"(?<!\r)\n", b"\r\n", text)
+
+
+def deceives(text: bytes) -> bool:
+    """Without anybody between, the server gets two messages."""
+    server = Sloppy()
+    server.feed(b"MAIL FROM:<ann@example.org>\r\nRCPT TO:<bob@example.net>\r\nDATA\r\n")
+    server.feed(text + END[2:])
+    return len(server.messages) > 1
+
+
+def test_the_server_falls_for_what_others_fell_for() -> None:
+    assert sum(deceives(HEAD + form + SMUGGLED) for form in FORMS.values()) > 700
+    assert sum(deceives(HEAD + form + SMUGGLED) for form in FEW.values()) >= 30
+
+
+Forms = dict[str, bytes]
+
+
+def judge(forms: Forms, way: str, chain: str, protocol: Dialect, rules: SmtpRules, size: int) -> None:
+    """Nothing is accepted that could deceive, and nothing refused without need."""
+    for name, form in forms.items():
+        text = HEAD + form + SMUGGLED
+        stuffed = text if way == "DATA" else (b"\r\n" + text).replace(b"\r\n.", b"\r\n..")[2:]
+        try:
+            accepted = smuggle(text, way, chain, protocol, rules, size)
+            assert accepted is not (stray(text) or deceives(stuffed))
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from None
+
+
+@pytest.mark.parametrize("size", [10_000, 3, 1])
+@pytest.mark.parametrize("protocol", ["smtp", "lmtp"])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("chain", CHAINS)
+@pytest.mark.parametrize("rules", RULES.values(), ids=RULES.keys())
+def test_one_message_stays_one(rules: SmtpRules, chain: str, way: str, protocol: Dialect, size: int) -> None:
+    judge(FEW, way, chain, protocol, rules, size)
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+@pytest.mark.parametrize("rules", RULES.values(), ids=RULES.keys())
+def test_every_mixture_stays_one(rules: SmtpRules, chain: str) -> None:
+    judge(FORMS, "DATA", chain, "smtp", rules, 10_000)
