@@ -185,3 +185,89 @@ def test_one_message_stays_one(rules: SmtpRules, chain: str, way: str, protocol:
 @pytest.mark.parametrize("rules", RULES.values(), ids=RULES.keys())
 def test_every_mixture_stays_one(rules: SmtpRules, chain: str) -> None:
     judge(FORMS, "DATA", chain, "smtp", rules, 10_000)
+
+
+HIDDEN_COMMANDS: dict[str, bytes] = {
+    "behind LF": b"NOOP\nXCLIENT ADDR=192.0.2.9\r\n",
+    "behind CR": b"NOOP\rXCLIENT ADDR=192.0.2.9\r\n",
+    "behind CR CR LF": b"NOOP\r\r\nXCLIENT ADDR=192.0.2.9\r\n",
+    "behind CR NUL LF": b"NOOP\r\0\nXCLIENT ADDR=192.0.2.9\r\n",
+    "behind LF CR": b"NOOP\n\rXCLIENT ADDR=192.0.2.9\r\n",
+    "behind NUL": b"NOOP\0XCLIENT ADDR=192.0.2.9\r\n",
+    "in arguments, behind LF": b"MAIL FROM:<a@b>\nXCLIENT ADDR=192.0.2.9\r\n",
+    "in arguments, behind CR": b"RCPT TO:<a@b>\rXCLIENT ADDR=192.0.2.9\r\n",
+    "in arguments, behind NUL": b"RCPT TO:<a@b>\0XCLIENT ADDR=192.0.2.9\r\n",
+    "in a quoted local part": b'RCPT TO:<"a\nXCLIENT ADDR=192.0.2.9"@b>\r\n',
+    "of BDAT": b"BDAT 0\nXCLIENT ADDR=192.0.2.9\r\n",
+    "of BDAT, behind NUL": b"BDAT 0\0\nXCLIENT ADDR=192.0.2.9\r\n",
+    "behind 5,000 octets": b"NOOP " + b"x" * 5000 + b"\nXCLIENT ADDR=192.0.2.9\r\n",
+    "behind 5,000 octets and NUL": b"NOOP " + b"x" * 5000 + b"\0XCLIENT ADDR=192.0.2.9\r\n",
+    "behind nothing": b"\nXCLIENT ADDR=192.0.2.9\r\n",
+    "behind SP": b" XCLIENT ADDR=192.0.2.9\r\n",
+    "behind TAB": b"\tXCLIENT ADDR=192.0.2.9\r\n",
+    "behind VT": b"\vXCLIENT ADDR=192.0.2.9\r\n",
+    "behind FF": b"\fXCLIENT ADDR=192.0.2.9\r\n",
+    "behind NEL": b"\x85XCLIENT ADDR=192.0.2.9\r\n",
+    "behind a no-break space": b"\xc2\xa0XCLIENT ADDR=192.0.2.9\r\n",
+    "behind a byte order mark": b"\xef\xbb\xbfXCLIENT ADDR=192.0.2.9\r\n",
+    "in front of TAB": b"XCLIENT\tADDR=192.0.2.9\r\n",
+    "in front of VT": b"XCLIENT\vADDR=192.0.2.9\r\n",
+    "in front of FF": b"XCLIENT\fADDR=192.0.2.9\r\n",
+    "in front of NUL": b"XCLIENT\0 ADDR=192.0.2.9\r\n",
+    "in front of a colon": b"XCLIENT: ADDR=192.0.2.9\r\n",
+    "with the eighth bit": bytes(octet | 0x80 for octet in b"XCLIENT") + b" ADDR=192.0.2.9\r\n",
+    "in wide letters": "\uff38\uff23\uff2c\uff29\uff25\uff2e\uff34 ADDR=192.0.2.9\r\n".encode(),
+    "with a backspace": b"XCLIENX\bT ADDR=192.0.2.9\r\n",
+    "in any case": b"xClient ADDR=192.0.2.9\r\n",
+}
+
+
+@pytest.mark.parametrize("size", [10_000, 1])
+@pytest.mark.parametrize("protocol", ["smtp", "lmtp"])
+@pytest.mark.parametrize("command", HIDDEN_COMMANDS.values(), ids=HIDDEN_COMMANDS.keys())
+def test_no_command_gets_by_in_another(command: bytes, protocol: Dialect, size: int) -> None:
+    played = Played("none", protocol, SmtpRules())
+    before = list(played.server.commands)
+    heard = played.say(command, size)
+    assert re.fullmatch(rb"50\d [^\r\n]*\r\n(50\d [^\r\n]*\r\n)?", heard)
+    assert played.server.commands == before
+    if not command.startswith(b"BDAT"):
+        assert played.say(b"NOOP\r\n") == b"250 2.0.0 ok\r\n"
+        assert played.server.commands == [*before, b"NOOP"]
+
+
+WITHHELD = (b"BODY=BINARYMIME", b"REQUIRETLS", b"TRANSID=x", b"CONPERM")
+"""Parameters of MAIL that belong to a keyword which is not offered where plugins look at messages."""
+
+HIDING: dict[str, bytes] = {
+    "alone": b"<ann@example.org> %s",
+    "behind another": b"<ann@example.org> SMTPUTF8 %s",
+    "before another": b"<ann@example.org> %s SMTPUTF8",
+    "before another of its kind": b"<ann@example.org> %s BODY=8BITMIME",
+    "behind another of its kind": b"<ann@example.org> BODY=8BITMIME %s",
+    "behind two blanks": b"<ann@example.org>  %s",
+    "behind TAB": b"<ann@example.org>\t%s",
+    "behind TAB in parameters": b"<ann@example.org> SMTPUTF8\t%s",
+    "behind VT": b"<ann@example.org> SMTPUTF8\v%s",
+    "behind FF": b"<ann@example.org>\f%s",
+    "behind nothing": b"<ann@example.org>%s",
+    "behind a bare address": b"ann@example.org %s",
+    "behind a bare address and TAB": b"ann@example.org\t%s",
+    "behind a blank first": b" <ann@example.org> %s",
+    "behind brackets in quotes": b'<"ann> "@example.org> %s',
+    "behind a route": b"<@hop,@hop:ann@example.org> %s",
+    "behind nobody": b"<> %s",
+    "behind an unfinished path": b"<ann@example.org %s",
+    "behind an unfinished quote": b'<"ann@example.org> %s',
+}
+
+
+@pytest.mark.parametrize("said", HIDING.values(), ids=HIDING.keys())
+def test_no_parameter_gets_by_that_was_not_offered(said: bytes) -> None:
+    for parameter in WITHHELD:
+        played = Played("head", "smtp", SmtpRules())
+        played.server.commands.clear()
+        given = said % parameter
+        heard = played.say(b"RSET\r\nMAIL FROM:" + given + b"\r\nmail from:" + given.lower() + b"\r\n")
+        assert re.fullmatch(rb"250 .*\r\n(5(55|01) 5.5.4 .*\r\n){2}", heard), (parameter, heard)
+        assert played.server.commands == [b"RSET"]
