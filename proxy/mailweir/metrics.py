@@ -213,6 +213,11 @@ LIMITS = Counter(
     "How often a limit of ours was reached, by the name that the configuration gives it.",
     ("listener", "protocol", "limit"),
 )
+SPLICED = Counter(
+    "mailweir_sessions_spliced_total",
+    "Sessions that became raw octets: nobody wanted to see more (login), or nothing more can be understood.",
+    ("listener", "protocol", "why"),
+)
 SPOOL_OCTETS = Gauge("mailweir_spool_bytes", "Octets of messages that wait for a verdict.")
 LOOP_LAG = Gauge(
     "mailweir_event_loop_lag_seconds",

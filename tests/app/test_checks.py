@@ -16,6 +16,7 @@ FILES = {  # name: (the whole file, every mistake in it)
     "TLS required but none": (with_line("require_tls: true"), ["6:18: listeners.mx.require_tls: can't be had with tls: none; set tls: starttls"]),
     "plaintext where TLS is required": (with_line("tls: starttls\n    require_tls: true\n    allow_plaintext: true") + CERTIFICATES, ["8:22: listeners.mx.allow_plaintext: contradicts require_tls: no login is taken on a clear connection"]),
     "SMTP's options for IMAP": (SOUND.replace("smtp", "imap").replace("    upstream: mta\n", "    upstream: mta\n    trace: none\n"), ["6:5: listeners.mx.trace: is for smtp and lmtp, not for imap"]),
+    "splicing SMTP": (with_line("splice: never"), ["6:5: listeners.mx.splice: is for pop3 and imap, not for smtp"]),
     "passing bare newlines": (with_line("bare_newline: pass"), ["6:19: listeners.mx.bare_newline: lets clients smuggle mail where the server ends lines at LF; if yours does not, say so: i_know: [smuggling]"]),
     "passing bare newlines, knowing": (with_line("bare_newline: pass\n    i_know: [smuggling]"), []),
     "plugin twice": (with_line("plugins: [hello, hello]"), ["6:22: listeners.mx.plugins.1: hello is listed twice"]),

@@ -36,8 +36,8 @@ CELLS: dict[str, tuple[str, Load]] = {
 MUST = {("SMTP 1 KiB, 20 sessions", "mailweir"): 4.0, ("SMTP 1 MiB, 20 sessions", "mailweir"): 3.0}
 """The most that a peer may cost in a cell, as a multiple of HAProxy's CPU."""
 
-SMTP_ONLY = {"mailweir quiet", "mailweir bare"}
-"""Peers that differ from `mailweir` only in what plugins do with each message."""
+SMTP_ONLY = {"mailweir quiet"}
+"""Peers that differ from others only in what plugins do with each message of SMTP."""
 
 
 def takes_part(cell: str, peer: str) -> bool:

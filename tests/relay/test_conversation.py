@@ -220,7 +220,7 @@ THINKING = {
 
 def test_a_spliced_session_is_raw_both_ways() -> None:
     stage = Stage("pop3").play("U> +OK hi\nC< +OK hi")
-    stage.relay.splice()
+    stage.relay.splice("login")
     stage.play("C> \\0\\x16any\\\nU< \\0\\x16any\\\nU> thing\\\nC< thing\\\nU! gone\nC. closed")
 
 

@@ -56,6 +56,9 @@ def listeners(document: Document, configuration: Configuration) -> Iterator[Mist
                 if document.has((*at, key)):
                     reason = f"is for smtp and lmtp, not for {listener.protocol}"
                     yield document.mistake((*at, key), reason, at_key=True)
+        elif document.has((*at, "splice")):
+            reason = f"is for pop3 and imap, not for {listener.protocol}"
+            yield document.mistake((*at, "splice"), reason, at_key=True)
         if listener.bare_newline == "pass" and "smuggling" not in listener.i_know:
             reason = (
                 "lets clients smuggle mail where the server ends lines at LF; if yours does not, say so: "

@@ -51,6 +51,7 @@ class Listener(Model):
     plugins: list[str] = []
     unknown: Unknown = "auto"
     allow_plaintext: bool = False
+    splice: Literal["auto", "never"] = "auto"
     bare_newline: rules.BareNewline = "reject"
     nul: rules.Nul = "pass"
     i_know: list[Literal["smuggling"]] = []

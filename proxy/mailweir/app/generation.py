@@ -121,6 +121,7 @@ class Generation:
             allow_plaintext=listener.allow_plaintext,
             upstream_tls=upstream.tls if upstream is not None else "none",
             refuse_unknown=listener.unknown == "refuse" or (listener.unknown == "auto" and chain.filtered),
+            splice=listener.splice == "auto",
             upstream=listener.upstream,
             hostname=socket.gethostname(),
             message_size=limits.message_size,

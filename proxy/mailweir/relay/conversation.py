@@ -194,11 +194,15 @@ class Conversation(Duties):
     def held(self, leg: Leg = "client") -> bool:
         return bool((self._client if leg == "client" else self._upstream).holds)
 
-    def splice(self) -> None:
-        """From here on the session is raw octets both ways; what was read ahead goes first."""
+    def splice(self, why: str) -> None:
+        """From here on the session is raw octets both ways; what was read ahead goes first.
+
+        `why` is one of few: it is a label of a metric.
+        """
         assert self.upstream is not None
         self.spliced = True
-        self.log.info("spliced")
+        tally.spliced(self.session, why)
+        self.log.debug("spliced", why=why)
         self.upstream.write(self.from_client.rest())
         self.client.write(self.from_upstream.rest())
         self._client.end()

@@ -49,8 +49,9 @@ class Rules:
 
     `starttls`: offered to clients. `upstream_tls`: what the relay must bring about before anything else
     goes up ("starttls"), or what `net` has done already ("implicit"). `refuse_unknown`: the listener's
-    `unknown`, resolved (`auto` is "refuse" once an enforcing plugin listens to an ask hook). Limits are
-    octets and seconds; `message_size` 0 means that only upstream's own rules.
+    `unknown`, resolved (`auto` is "refuse" once an enforcing plugin listens to an ask hook). `splice`: POP3 and
+    IMAP sessions of which nobody wants to see more become raw octets once logged in. Limits are octets and
+    seconds; `message_size` 0 means that only upstream's own rules.
     """
 
     starttls: bool = False
@@ -58,6 +59,7 @@ class Rules:
     allow_plaintext: bool = False
     upstream_tls: Literal["none", "starttls", "implicit"] = "none"
     refuse_unknown: bool = False
+    splice: bool = False
     upstream: str = ""
     hostname: str = "localhost"
     message_size: int = 0

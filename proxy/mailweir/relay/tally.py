@@ -77,6 +77,11 @@ def message(session: Session, transaction: Transaction) -> None:
     metrics.MESSAGE_OCTETS.cell(listener, protocol).observe(transaction.size)
 
 
+def spliced(session: Session, why: str) -> None:
+    """Its octets are not read any more."""
+    metrics.SPLICED.cell(session.listener, session.protocol, why).add()
+
+
 def limited(session: Session, limit: str) -> None:
     """A limit was reached; `limit` is its key in the configuration."""
     metrics.LIMITS.cell(session.listener, session.protocol, limit).add()

@@ -15,6 +15,7 @@ from mailweir.relay.imap.capability import Offers, listed
 from mailweir.relay.imap.table import LIMIT, Slot, Table
 from mailweir.relay.meeting import Meeting
 from mailweir.relay.side import Side
+from mailweir.relay.splicing import unseen
 from mailweir.wire.imap import ClientReader, Line, Octets
 from mailweir.wire.imap_responses import Continue, Event, ServerReader, Tagged
 
@@ -174,6 +175,18 @@ class ImapBase(Conversation):
         self.session.mechanism = mechanism
         self.authenticate()
         self.chain.tell("logged_in", session=self.session)
+
+    def leave_alone(self) -> bool:
+        """Let the session's octets pass if nobody wants to see more of it: to a server that takes the
+        literals we have offered to take for it, and where nobody can log in a second time unseen.
+        """
+        offers = self.upstream_offers
+        again = self.chain.listens("login") and offers("UNAUTHENTICATE")
+        idle = not self.table and self.unit is None and self.dialogue is None and not self._unsaid
+        logged_in = self.offers.authenticated and idle and not self.over and not self.spliced
+        if logged_in and offers("LITERAL+") and not again and unseen(self.chain, self.rules):
+            self.splice("login")
+        return self.spliced
 
     def learn(self, line: bytes) -> None:
         """Remember what upstream itself offers, if `line` lists it."""

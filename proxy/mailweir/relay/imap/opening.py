@@ -84,6 +84,7 @@ class Greeting(Opening):
         relay.learn(self._listing or self._greeting)
         relay.client.write(relay.offers.rewrite(self._greeting))
         relay.greeted()
+        relay.leave_alone()
 
     def _send(self, command: bytes, state: Callable[[Event], None]) -> None:
         self._state = state

@@ -154,6 +154,8 @@ class ImapRelay(ImapBase):
             return
         if self.unit is not None and self.unit.slot is slot:
             self.unit.completed(event)
+        if slot.name in ("LOGIN", "AUTHENTICATE") and not self.retiring and self.leave_alone():
+            return
         if slot.alone:
             self.release("alone")
         if len(self.table) < LIMIT:
@@ -182,7 +184,7 @@ class ImapRelay(ImapBase):
         free = not self.rules.refuse_unknown and self.offers.authenticated
         if strange and free and self.upstream_offers("LITERAL+"):
             self.client.write(event.raw)
-            self.splice()
+            self.splice("unknown command")
         else:
             raise ProtocolError("`+` for no command", fatal=True)
 

@@ -86,8 +86,10 @@ class Capabilities(Collected):
         super().replied(reply)
 
     def rewritten(self, lines: list[bytes]) -> list[bytes]:
-        self.talk.pipelining = any(line.strip().upper() == b"PIPELINING" for line in lines)
-        return advertise(lines, self.talk)
+        talk = self.talk
+        talk.pipelining = any(line.strip().upper() == b"PIPELINING" for line in lines)
+        talk.promised = not talk.pipelining
+        return advertise(lines, talk)
 
 
 class Mechanisms(Collected):

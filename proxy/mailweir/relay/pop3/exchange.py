@@ -102,7 +102,7 @@ class Unknown(Exchange):
             talk.release("reply")
         elif talk.pipelining and talk.session.state == "transaction":
             talk.ledger.abandon()
-            talk.splice()
+            talk.splice("unknown command")
         else:
             talk.settle()
 

@@ -9,6 +9,7 @@ from mailweir.relay.pop3 import words
 from mailweir.relay.pop3.capa import Mechanisms, usable
 from mailweir.relay.pop3.talk import Exchange, Talk
 from mailweir.relay.sasl import LAYERED, READABLE, Responses, text
+from mailweir.relay.splicing import unseen
 from mailweir.session import Credentials
 from mailweir.verdict import Close, Decision
 from mailweir.wire.errors import ProtocolError
@@ -103,7 +104,7 @@ class Password(Exchange):
 
     def replied(self, reply: Reply) -> None:
         entered(self.talk, self.talk.user, "USER", reply)
-        super().replied(reply)
+        welcome(self, reply)
 
 
 class Entry(Exchange):
@@ -117,7 +118,7 @@ class Entry(Exchange):
 
     def replied(self, reply: Reply) -> None:
         entered(self.talk, self.credentials.user, self.credentials.mechanism, reply)
-        super().replied(reply)
+        welcome(self, reply)
 
 
 class Dialogue(Exchange):
@@ -175,9 +176,9 @@ class Dialogue(Exchange):
             if reply.ok and self._responses.mechanism in LAYERED:
                 talk.ledger.say(reply.line)
                 talk.ledger.abandon()
-                talk.splice()
+                talk.splice("security layer")
             else:
-                super().replied(reply)
+                welcome(self, reply)
 
     def said(self, event: Response | Text) -> None:
         talk = self.talk
@@ -252,6 +253,19 @@ def entered(talk: Talk, user: str, mechanism: str, reply: Reply) -> None:
         session.mechanism = mechanism
         session.state = "transaction"
         talk.chain.tell("logged_in", session=session)
+
+
+def welcome(exchange: Exchange, reply: Reply) -> None:
+    """Say upstream's answer to a login, and let the octets pass if nobody wants to see more of the session:
+    to an upstream that can't be spoken to ahead of its replies only if the client wasn't told that it can.
+    """
+    talk = exchange.talk
+    if reply.ok and len(talk.ledger) == 1 and not talk.promised and unseen(talk.chain, talk.rules):
+        talk.ledger.say(reply.line)
+        talk.ledger.abandon()
+        talk.splice("login")
+    else:
+        Exchange.replied(exchange, reply)
 
 
 def refused(talk: Talk, credentials: Credentials | None, decision: Decision) -> None:

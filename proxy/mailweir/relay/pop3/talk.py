@@ -28,6 +28,7 @@ class Talk(Conversation):
         self.user = ""  # what USER said, and upstream accepted
         self.void = False  # upstream has that from before STLS, and it is void (RFC 2595 4)
         self.pipelining = False  # until upstream has said otherwise (RFC 2449 6.6)
+        self.promised = False  # the client was told that it may, though upstream can't
         self._next: Callable[[], None] | None = None
 
     @property

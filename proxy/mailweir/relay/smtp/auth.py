@@ -162,6 +162,6 @@ class Dialogue:
             talk.ledger.say(reply.raw)
             talk.ledger.settle()
             talk.session.state = "spliced"
-            talk.splice()
+            talk.splice("security layer")
         else:
             talk.settle(reply.raw)

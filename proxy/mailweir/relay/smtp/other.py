@@ -87,4 +87,4 @@ def _answered(talk: Talk, reply: Reply) -> None:
 def _splice(talk: Talk) -> None:
     talk.forget_mail()
     talk.session.state = "spliced"
-    talk.splice()
+    talk.splice("unknown command")
