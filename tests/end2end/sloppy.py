@@ -77,6 +77,14 @@ FEW = {
 """A selection for where each costs more."""
 
 
+def two_in_one(form: bytes, victim: bytes = b"victim@example.org") -> bytes:
+    """A text, without its end, that holds a whole second transaction behind `form`."""
+    return (
+        b"Subject: one\r\n\r\nhi" + form + b"MAIL FROM:<evil@example.com>\r\nRCPT TO:<" + victim + b">\r\n"
+        b"DATA\r\nSubject: two\r\n\r\nthis must not arrive by itself\r\n"
+    )
+
+
 @dataclass
 class Sloppy:
     """One session of the sloppiest SMTP or LMTP server.

@@ -10,18 +10,12 @@ from typing import Any, Literal
 
 import pytest
 
-from end2end.sloppy import END, FEW, FORMS, Sloppy
+from end2end.sloppy import END, FEW, FORMS, Sloppy, two_in_one
 from mailweir.chain.chain import Plug
 from mailweir.hookspecs import hookimpl
 from mailweir.message import Message
 from mailweir.relay.rules import Rules, SmtpRules
 from mailweir.testing.play import Stage
-
-HEAD = b"Subject: one\r\n\r\nhi"
-SMUGGLED = (
-    b"MAIL FROM:<evil@example.com>\r\nRCPT TO:<victim@example.org>\r\nDATA\r\n"
-    b"Subject: two\r\n\r\nthis must not arrive by itself\r\n"
-)
 
 
 class Head:
@@ -153,8 +147,8 @@ def deceives(text: bytes) -> bool:
 
 
 def test_the_server_falls_for_what_others_fell_for() -> None:
-    assert sum(deceives(HEAD + form + SMUGGLED) for form in FORMS.values()) > 700
-    assert sum(deceives(HEAD + form + SMUGGLED) for form in FEW.values()) >= 30
+    assert sum(deceives(two_in_one(form)) for form in FORMS.values()) > 700
+    assert sum(deceives(two_in_one(form)) for form in FEW.values()) >= 30
 
 
 Forms = dict[str, bytes]
@@ -163,7 +157,7 @@ Forms = dict[str, bytes]
 def judge(forms: Forms, way: str, chain: str, protocol: Dialect, rules: SmtpRules, size: int) -> None:
     """Nothing is accepted that could deceive, and nothing refused without need."""
     for name, form in forms.items():
-        text = HEAD + form + SMUGGLED
+        text = two_in_one(form)
         stuffed = text if way == "DATA" else (b"\r\n" + text).replace(b"\r\n.", b"\r\n..")[2:]
         try:
             accepted = smuggle(text, way, chain, protocol, rules, size)
