@@ -489,3 +489,17 @@ def test_a_parameter_that_was_not_offered_hides_behind_no_blank(smtp: Make, blan
         C> RCPT TO:<a@b>{blank}XRCPTFORWARD=x
         C< {said}
     """)
+
+
+def test_an_upstream_that_answers_our_rset_before_it_is_said(smtp: Make) -> None:
+    """The session ends there, and the command that waited for the RSET is not answered any more."""
+    smtp(Policy()).play(r"""
+        C> RSET
+        U< RSET
+        U> 550 no|25\
+        C< 550 no
+        C> RCPT TO:<a@b>
+        C< 421 4.3.0 lost the server, try again later (s1)
+        C. closed
+        U. aborted
+    """)

@@ -130,7 +130,7 @@ class Talk(Conversation):
         if self.ledger:
             self.hold("turn")
             self._waiting = then
-        else:
+        elif not self.closing:
             then()
 
     def quiet(self) -> None:
