@@ -320,12 +320,14 @@ def test_a_client_of_old_sends_one_command_at_a_time(smtp: Make) -> None:
 
 
 def test_size_is_refused_where_we_offered_less(smtp: Make) -> None:
-    smtp(upto="greeted", message_size=1000).play(r"""
+    smtp(upto="greeted", message_size=1000, command_line=9000).play(rf"""
         C> EHLO me
         U< EHLO me
         U> 250-x|250 SIZE 5000
         C< 250-x|250-SIZE 1000|250 PIPELINING
         C> MAIL FROM:<a@b> SIZE=1001
+        C< 552 message too big (s1)
+        C> MAIL FROM:<a@b> SIZE={"9" * 5000}
         C< 552 message too big (s1)
         C> MAIL FROM:<a@b> SIZE=1000
         U< MAIL FROM:<a@b> SIZE=1000

@@ -136,8 +136,8 @@ def _objection(talk: Talk, sender: Path) -> Answer | None:
     if keys.count("SIZE") > 1 or keys.count("BODY") > 1:  # who knows which of them upstream believes
         return words.BAD_ARGUMENTS
     size = given.get("SIZE", "")
-    if talk.offer.size and size.isdecimal() and int(size) > talk.offer.size:
-        return words.TOO_BIG
+    if talk.offer.size and size.isdecimal() and (len(size) > 20 or int(size) > talk.offer.size):
+        return words.TOO_BIG  # RFC 1870 allows 20 digits, and Python would refuse to read thousands
     if given.get("BODY", "").upper() == "BINARYMIME" and _withheld(talk, "BINARYMIME"):
         return words.NO_SUCH_PARAMETER
     return _parameters(talk, given)
