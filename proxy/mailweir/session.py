@@ -128,16 +128,34 @@ class Credentials:
 
 @dataclass(slots=True, eq=False)
 class Command:
-    """Any command that has no hook of its own. A plugin may assign `arguments`.
+    """Any command that has no hook of its own. A plugin may change it by assigning to it.
 
     `name` is the verb in capitals ("VRFY", "STAT", "UID FETCH"), `arguments` the octets behind it without
-    CRLF; of an IMAP command with literals, those up to the first literal. The relay sends the command on
-    octet for octet unless `arguments` was changed; CR, LF and NUL in new arguments are an error of the
-    plugin.
+    CRLF; of an IMAP command with literals, those up to the first literal.
+
+    What IMAP's and POP3's arguments say stands in the others. `mailbox` is the one that the command is
+    about, as people write it ("INBOX" always in capitals, "Entwürfe"), None if there is none; `target` the one that RENAME,
+    COPY and MOVE put something into. `numbers` is a sequence set ("1:*"), in POP3 the number of a message.
+    `items` are what FETCH and STATUS ask for, the patterns of LIST, the keys of SEARCH, SORT and THREAD;
+    `flags` those of STORE and APPEND; `how` is STORE's "+FLAGS.SILENT". `readable` False: the arguments are
+    not what the grammar allows, so nobody knows what a server makes of them, and who guards something
+    should refuse.
+
+    The relay sends the command on octet for octet but for what was changed: `arguments`, or in IMAP any of
+    `mailbox`, `target`, `numbers`, `items`, `flags`, and `name` where another command takes the same
+    arguments (SELECT and EXAMINE). What can't be said so is an error of the plugin: CR, LF and NUL, names
+    that are none.
     """
 
     name: str
     arguments: bytes
+    mailbox: str | None = None
+    target: str | None = None
+    numbers: str = ""
+    items: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    how: str = ""
+    readable: bool = True
 
 
 @dataclass(slots=True, eq=False)

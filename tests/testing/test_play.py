@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailweir.relay.meeting import Meeting
 from mailweir.relay.side import Side
 from mailweir.session import Tls
 from mailweir.testing import play
@@ -15,11 +16,10 @@ from mailweir.testing.play import TLS, Stage, octets, shown
 class Parrot:
     """A relay that carries everything to the other side, and writes down what it is told."""
 
-    def __init__(
-        self, session: Any, chain: Any, rules: Any, clock: Any, client: Any, dial: Any, log: Any
-    ) -> None:
-        self.session, self.rules, self.clock, self.client = session, rules, clock, client
-        self._dial = dial
+    def __init__(self, meeting: Meeting) -> None:
+        self.session, self.rules = meeting.session, meeting.rules
+        self.clock, self.client = meeting.clock, meeting.client
+        self._dial = meeting.dial
         self.told: list[str] = []
         self.upstream: Any = None
 

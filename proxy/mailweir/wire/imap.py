@@ -82,9 +82,15 @@ class CommandLine(Line):
         """What stands behind the name, up to the first literal."""
         return self.before[self.at :]
 
-    def replaced(self, arguments: bytes) -> "CommandLine":
-        """The same command with other arguments up to the first literal."""
-        head = self.text[: self.at].rstrip(b" ")
+    def head(self, name: str = "") -> bytes:
+        """Tag and name, as spelt if it is still the same."""
+        if name in ("", self.name):
+            return self.text[: self.at].rstrip(b" ")
+        return self.tag + b" " + name.encode()
+
+    def replaced(self, arguments: bytes, name: str = "") -> "CommandLine":
+        """The same command with other arguments up to the first literal, or another one with them."""
+        head = self.head(name)
         literal = self.text[len(self.before) :]
         blank = b" " if arguments or literal else b""
         line = CommandLine(head + blank + arguments + literal + CRLF)

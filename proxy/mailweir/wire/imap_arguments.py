@@ -23,7 +23,7 @@ _SECTION = re.compile(rb'(?:[^"\[\]\r\n\0]|"(?:[^"\\\r\n\0]|\\["\\])*+")*+')
 _PARTIAL = re.compile(rb"(?:<[0-9]+(?:\.[0-9]+)?>)?")
 _ESCAPE = re.compile(rb'\\(["\\])')
 _ASTRING = re.compile(rb"[!#$&'+,\-./0-9:;<=>?@A-Z\]^_`a-z|}~]+")
-_QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]*")
+_QUOTABLE = re.compile(rb"[^\r\n\0]*")
 
 
 class Word(NamedTuple):
@@ -70,6 +70,11 @@ def spelled(value: bytes) -> bytes | None:
     """
     if _ASTRING.fullmatch(value) and value.upper() != b"NIL":
         return value
+    return quoted(value) if value.isascii() else None
+
+
+def quoted(value: bytes) -> bytes | None:
+    """`value` as a quoted string, in which UTF-8 is lawful only if the client enabled it (RFC 9051 9)."""
     if _QUOTABLE.fullmatch(value):
         return b'"' + value.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
     return None

@@ -252,8 +252,6 @@ class Mailboxes:
             command.arguments = b"a\r\nb NOOP"
         if command.arguments == b"three":
             command.arguments = b"a {3}"
-        if command.arguments == b"TEXT ":
-            command.arguments = b"BODY "
         return None
 
 
@@ -263,7 +261,6 @@ COMMANDS = {
     "refused, not waiting": "C> a1 SELECT evil {12+}\\na2 EXPUNGE\\r\\n|C< a1 NO [CANNOT] not this one",
     "closed": "C> a1 SELECT away|C< * BYE go away|C. closed|U. closed",
     "rewritten": "C> a1 sElect old|U< a1 sElect new",
-    "rewritten, with a literal": "C> a1 SEARCH TEXT {3+}|U< a1 SEARCH BODY {3}",
     "untouched": "C> a1 SELECT   other|U< a1 SELECT   other",
     "more than a line": "C> a1 SELECT two|C< a1 NO [UNAVAILABLE] local error (s1)",
     "a literal": "C> a1 SELECT three|C< a1 NO [UNAVAILABLE] local error (s1)",

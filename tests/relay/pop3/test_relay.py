@@ -153,10 +153,12 @@ class Commands:
         self.verdict = verdict
         self.arguments = arguments
         self.asked: list[tuple[str, bytes]] = []
+        self.numbers: list[str] = []
 
     @hookimpl
     def command(self, command: Command) -> Any:
         self.asked.append((command.name, command.arguments))
+        self.numbers.append(command.numbers)
         if self.arguments is not None:
             command.arguments = self.arguments
         return self.verdict
@@ -177,6 +179,7 @@ def test_every_command_but_logins_is_put_to_the_chain(pop3: Make) -> None:
         ("XFOO", b"bar"),
         ("QUIT", b""),
     ]
+    assert plugin.numbers == ["", "1", "1", "", "1", "1", "", ""]
 
 
 @pytest.mark.parametrize(

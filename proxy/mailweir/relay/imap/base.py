@@ -87,6 +87,7 @@ class ImapBase(Conversation):
         self.unit: Unit | None = None
         self.dialogue: Dialogue | None = None
         self.over = False
+        self.utf8 = False  # names of mailboxes are UTF-8 (RFC 9755 3, RFC 9051 5.1)
         self.carrier: Carrier | None = None
         self.upstream_offers: Callable[[str], bool] = frozenset[str]().__contains__
         self._unsaid = b""

@@ -3,16 +3,15 @@
 from collections.abc import Callable
 from typing import Any
 
-from mailweir.relay.imap import append, commands, identity, idle, literals, login, starttls, words
+from mailweir.relay.imap import append, asking, commands, identity, idle, literals, login, starttls, words
 from mailweir.relay.imap.base import ImapBase
 from mailweir.relay.imap.opening import Greeting
 from mailweir.relay.imap.table import LIMIT, Slot
-from mailweir.session import Command, Leg
+from mailweir.session import Leg
 from mailweir.verdict import Decision
 from mailweir.wire.errors import ProtocolError
 from mailweir.wire.imap import CommandLine, Line
 from mailweir.wire.imap_responses import Continue, Tagged, Untagged
-from mailweir.wire.imap_tokens import nearly_announced
 
 AUTOLOGOUT = 1800.0
 """Seconds of silence that a client is granted at least in IDLE, and usually elsewhere (RFC 9051 5.4)."""
@@ -81,13 +80,7 @@ class ImapRelay(ImapBase):
         elif name in ("LOGIN", "AUTHENTICATE") or not self.chain.listens("command"):
             self._run(event)
         else:
-            command = Command(name, event.arguments)
-            self.ask(
-                lambda decision: self._judged(event, command, decision),
-                "command",
-                session=self.session,
-                command=command,
-            )
+            asking.ask(self, event, self._run)
 
     def _refused(self, event: CommandLine, known: bool) -> str:
         """Why the command goes nowhere; empty if it may."""
@@ -101,18 +94,6 @@ class ImapRelay(ImapBase):
             return "unknown command" if self.rules.refuse_unknown else ""
         needed = commands.NEEDS.get(event.name)
         return f"{event.name} is not available" if needed and not self.offers.passes(needed) else ""
-
-    def _judged(self, event: CommandLine, command: Command, decision: Decision | None) -> None:
-        if decision is not None and not decision.passes:
-            literals.refuse_by(self, event, decision)
-        elif command.arguments == event.arguments:
-            self._run(event)
-        elif _one_line(command.arguments):
-            self._run(event.replaced(command.arguments))
-        else:
-            self.log.error("a plugin's arguments are no line", command=event.name)
-            text = f"[UNAVAILABLE] local error ({self.session.id})"
-            literals.refuse(self, event, words.tagged(event.tag, "NO", text))
 
     def _run(self, event: CommandLine) -> None:
         handler = HANDLERS.get(event.name)
@@ -171,6 +152,9 @@ class ImapRelay(ImapBase):
             self.close_reason("client quit" if asked else "upstream said goodbye")
         if event.name == "CAPABILITY" and newest is not None and newest.name in ("LOGIN", "AUTHENTICATE"):
             self.offers.authenticated = True  # a list amid a login is the one that holds behind it
+        if event.name == "ENABLED":
+            enabled = event.raw.upper().split()
+            self.utf8 = self.utf8 or b"UTF8=ACCEPT" in enabled or b"IMAP4REV2" in enabled
         self.learn(event.raw)
         self.client.write(self.offers.rewrite(event.raw))
 
@@ -263,10 +247,3 @@ class ImapRelay(ImapBase):
         border = self.from_upstream.border and self.unit is None and len(self.table) == idling
         if border and self.opening is None and self.upstream is not None and not self.spliced:
             self.farewell(words.untagged("BYE", "[UNAVAILABLE] server is shutting down"), "shutting down")
-
-
-def _one_line(arguments: bytes) -> bool:
-    """Tell whether new arguments of a plugin are the rest of a line, and of no other shape."""
-    return (
-        not any(octet in arguments for octet in (b"\r", b"\n", b"\0")) and nearly_announced(arguments) is None
-    )

@@ -138,7 +138,8 @@ class Pop3Relay(Talk):
             self._forward(command)
 
     def _ask(self, command: Command) -> None:
-        shown = Shown(command.verb, command.arguments)
+        number = command.arguments.split(b" ", 1)[0]
+        shown = Shown(command.verb, command.arguments, numbers=number.decode() if number.isdigit() else "")
 
         def judged(decision: Decision | None) -> None:
             if decision is not None and not decision.passes:
