@@ -189,14 +189,14 @@ SMTP = """
     C> EHLO me
     U< EHLO me
     U> 250-mail.example.org|250-STARTTLS|250 AUTH PLAIN
-    C< 250-mail.example.org|250-STARTTLS|250 PIPELINING
+    C< 250-mail.example.org|250-STARTTLS|250-PIPELINING|250 CHUNKING
     C> STARTTLS
     C< 220 ready to start TLS
     C. tls
     C> EHLO me
     U< EHLO me
     U> 250-mail.example.org|250 AUTH PLAIN
-    C< 250-mail.example.org|250-AUTH PLAIN|250 PIPELINING
+    C< 250-mail.example.org|250-AUTH PLAIN|250-PIPELINING|250 CHUNKING
     C> AUTH PLAIN AGFubgBzZWNyZXQ=
     U< AUTH PLAIN AGFubgBzZWNyZXQ=
     U> 235 ok

@@ -20,7 +20,7 @@ TEXT = b"From: a@example.org\r\nSubject: hi\r\n\r\nbody\r\n"
 
 
 def plug(**hooks: object) -> Plug:
-    return Plug("p", SimpleNamespace(**{name: hookimpl(hook) for name, hook in hooks.items()}))  # type: ignore[type-var]
+    return Plug("p", SimpleNamespace(**{name: hookimpl(hook) for name, hook in hooks.items()}))  # type: ignore[call-overload]
 
 
 class Carried:

@@ -32,6 +32,7 @@ class Asking:
         "_found",
         "_judge",
         "_links",
+        "_sealed",
         "_starting",
     )
 
@@ -46,6 +47,7 @@ class Asking:
         self._at = 0
         self._begun = 0.0
         self._call: Call | None = None
+        self._sealed = ""
         self._starting = False
         self._found: Found = None
         self._answer: Deferred[Found] | None = None
@@ -67,9 +69,6 @@ class Asking:
             self._begun = seconds()
             if link.fuse is not None and link.fuse.blown(self._begun):
                 found = judge.fail(link, facts, "breaker", None, self._begun)
-            elif not link.plug.gate.open:
-                self._new_call(link).line_up(partial(invoke, link, facts))
-                return None
             else:
                 found = self._ask(link)
                 if self._call is not None:
@@ -79,7 +78,12 @@ class Asking:
         return None
 
     def _ask(self, link: Link) -> Found:
-        """Ask one plugin that has room."""
+        """Ask one plugin, or let it line up."""
+        if not link.edits:
+            self._sealed = self._facts["message"].headers.seal(f"{link.plug.name} said edits=False")
+        if not link.plug.gate.open:
+            self._new_call(link).line_up(partial(invoke, link, self._facts))
+            return None
         facts = arguments(link, self._facts)
         answer, error = None, None
         try:
@@ -116,6 +120,8 @@ class Asking:
 
     def _judged(self, link: Link, answer: object, error: BaseException | None, now: float) -> Found:
         self._judge.timed(link, self._facts, now - self._begun)
+        if not link.edits:
+            self._facts["message"].headers.seal(self._sealed)
         if error is not None:
             return self._judge.fail(link, self._facts, kind_of(error), error, now)
         return self._judge.weigh(link, self._facts, answer, now)

@@ -243,7 +243,7 @@ def test_mechanisms_that_were_not_offered(smtp: Make) -> None:
         C> EHLO me
         U< EHLO me
         U> 250-x|250-AUTH PLAIN SCRAM-SHA-256|250-AUTH=PLAIN|250 PIPELINING
-        C< 250-x|250-AUTH SCRAM-SHA-256|250 PIPELINING
+        C< 250-x|250-AUTH SCRAM-SHA-256|250-PIPELINING|250 CHUNKING
         C> AUTH PLAIN {PLAIN}
         C< 538 this mechanism needs an encrypted connection (s1)
         C> AUTH CRAM-MD5

@@ -87,7 +87,11 @@ def test_a_refused_chunk_is_not_commands(smtp: Make) -> None:
 
 
 def test_chunking_that_was_not_offered_never_goes_up(smtp: Make) -> None:
-    smtp(upto="mail", offer="PIPELINING|250 HELP").play(r"""
+    smtp(upto="greeted").play(r"""
+        C> HELO me
+        U< HELO me
+        U> 250 hi
+        C< 250 hi
         C> BDAT 6|QUIT|BDAT 0 LAST|NOOP
         C< 503 CHUNKING was not offered (s1)|503 CHUNKING was not offered (s1)
         U< NOOP
@@ -382,4 +386,23 @@ def test_a_chunk_in_a_group_with_a_dropped_recipient(smtp: Make, size: str) -> N
         C< 250 ok
         C> NOOP
         U< NOOP
+    """)
+
+
+@pytest.mark.parametrize("protocol", ["smtp", "lmtp"])
+def test_a_cr_alone_before_an_empty_last_chunk(smtp: Make, protocol: str) -> None:
+    """The line of such a chunk is the end of the message, so it must not go up."""
+    smtp(upto="mail", protocol=protocol).play(r"""
+        C> BDAT 3\r\nhi\r\
+        U< BDAT 3\r\nhi\r\
+        C> BDAT 0 LAST|NOOP
+        U> 250 ok
+        C< 250 ok|550 5.6.0 CR or LF alone in the message; lines end in CRLF (s1)
+        U< NOOP
+        U> 250 ok
+        C< 250 ok
+        C> MAIL FROM:<a@b>
+        U< RSET
+        U> 250 ok
+        U< MAIL FROM:<a@b>
     """)

@@ -510,5 +510,6 @@ def test_a_lone_cr_never_goes_up_however_the_text_is_cut(smtp: Make, way: Callab
         stage.say("upstream", b"354 go\r\n")
     for octet in b"there\r\n.\r\r\n.\r\n":
         stage.say("client", bytes([octet]))
-    assert stage.upstream.heard.endswith(b"hi\r\nthere")
+    assert b"hi\r\nthere" in stage.upstream.heard
+    assert b"\r" not in stage.upstream.heard.replace(b"\r\n", b"")
     assert stage.upstream.state == "aborted" and b"550 5.6.0" in stage.client.heard

@@ -324,7 +324,7 @@ def test_size_is_refused_where_we_offered_less(smtp: Make) -> None:
         C> EHLO me
         U< EHLO me
         U> 250-x|250 SIZE 5000
-        C< 250-x|250-SIZE 1000|250 PIPELINING
+        C< 250-x|250-SIZE 1000|250-PIPELINING|250 CHUNKING
         C> MAIL FROM:<a@b> SIZE=1001
         C< 552 message too big (s1)
         C> MAIL FROM:<a@b> SIZE={"9" * 5000}

@@ -10,54 +10,78 @@ from mailweir.relay.smtp.offer import KEYWORDS, Facts, How, Offer, advertise, fa
 from mailweir.session import Address, Session, Tls
 
 ROWS: dict[str, tuple[dict[str, Any], str, str]] = {  # what we know, upstream's lines, the client's lines
-    "nothing to change": ({}, "x|PIPELINING|SIZE 10|8BITMIME", "x|PIPELINING|SIZE 10|8BITMIME"),
-    "spelling stays": ({}, "x hi|pipelining|Size  10", "x hi|pipelining|Size  10"),
-    "nothing is offered": ({}, "x", "x|PIPELINING"),
-    "PIPELINING is ours": ({}, "x|HELP", "x|HELP|PIPELINING"),
-    "STARTTLS is ours": ({"starttls": True}, "x|PIPELINING", "x|PIPELINING|STARTTLS"),
-    "STARTTLS keeps its place": ({"starttls": True}, "x|STARTTLS|PIPELINING", "x|STARTTLS|PIPELINING"),
-    "STARTTLS is not ours": ({}, "x|PIPELINING|STARTTLS", "x|PIPELINING"),
-    "room for headers": ({"looked_at": True}, "x|PIPELINING|SIZE 10240000", "x|PIPELINING|SIZE 10238976"),
-    "our limit": ({"message_size": 5}, "x|PIPELINING|SIZE 10", "x|PIPELINING|SIZE 5"),
-    "upstream's limit": ({"message_size": 50}, "x|PIPELINING|SIZE 10", "x|PIPELINING|SIZE 10"),
-    "no limit upstream": ({"message_size": 50}, "x|PIPELINING|SIZE 0", "x|PIPELINING|SIZE 50"),
-    "no limit at all": ({"looked_at": True}, "x|PIPELINING|SIZE", "x|PIPELINING|SIZE"),
-    "no SIZE": ({"message_size": 50}, "x|PIPELINING", "x|PIPELINING"),
+    "nothing to change": (
+        {},
+        "x|PIPELINING|CHUNKING|SIZE 10|8BITMIME",
+        "x|PIPELINING|CHUNKING|SIZE 10|8BITMIME",
+    ),
+    "spelling stays": ({}, "x hi|pipelining|chunking|Size  10", "x hi|pipelining|chunking|Size  10"),
+    "nothing is offered": ({}, "x", "x|PIPELINING|CHUNKING"),
+    "PIPELINING and CHUNKING are ours": ({}, "x|HELP", "x|HELP|PIPELINING|CHUNKING"),
+    "STARTTLS is ours": ({"starttls": True}, "x|PIPELINING|CHUNKING", "x|PIPELINING|CHUNKING|STARTTLS"),
+    "STARTTLS keeps its place": (
+        {"starttls": True},
+        "x|STARTTLS|PIPELINING|CHUNKING",
+        "x|STARTTLS|PIPELINING|CHUNKING",
+    ),
+    "STARTTLS is not ours": ({}, "x|PIPELINING|CHUNKING|STARTTLS", "x|PIPELINING|CHUNKING"),
+    "room for headers": (
+        {"looked_at": True},
+        "x|PIPELINING|CHUNKING|SIZE 10240000",
+        "x|PIPELINING|CHUNKING|SIZE 10238976",
+    ),
+    "our limit": ({"message_size": 5}, "x|PIPELINING|CHUNKING|SIZE 10", "x|PIPELINING|CHUNKING|SIZE 5"),
+    "upstream's limit": (
+        {"message_size": 50},
+        "x|PIPELINING|CHUNKING|SIZE 10",
+        "x|PIPELINING|CHUNKING|SIZE 10",
+    ),
+    "no limit upstream": (
+        {"message_size": 50},
+        "x|PIPELINING|CHUNKING|SIZE 0",
+        "x|PIPELINING|CHUNKING|SIZE 50",
+    ),
+    "no limit at all": ({"looked_at": True}, "x|PIPELINING|CHUNKING|SIZE", "x|PIPELINING|CHUNKING|SIZE"),
+    "no SIZE": ({"message_size": 50}, "x|PIPELINING|CHUNKING", "x|PIPELINING|CHUNKING"),
     "no plaintext": (
         {"plaintext": False},
-        "x|PIPELINING|AUTH PLAIN LOGIN CRAM-MD5|AUTH=PLAIN LOGIN CRAM-MD5",
-        "x|PIPELINING|AUTH CRAM-MD5|AUTH=CRAM-MD5",
+        "x|PIPELINING|CHUNKING|AUTH PLAIN LOGIN CRAM-MD5|AUTH=PLAIN LOGIN CRAM-MD5",
+        "x|PIPELINING|CHUNKING|AUTH CRAM-MD5|AUTH=CRAM-MD5",
     ),
-    "no mechanism is left": ({"plaintext": False}, "x|AUTH=PLAIN|AUTH PLAIN|PIPELINING", "x|PIPELINING"),
+    "no mechanism is left": (
+        {"plaintext": False},
+        "x|AUTH=PLAIN|AUTH PLAIN|PIPELINING|CHUNKING",
+        "x|PIPELINING|CHUNKING",
+    ),
     "nothing bound to a connection": (
         {"refuse_unknown": True},
-        "x|PIPELINING|AUTH PLAIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS EXTERNAL GSSAPI NTLM",
-        "x|PIPELINING|AUTH PLAIN SCRAM-SHA-256",
+        "x|PIPELINING|CHUNKING|AUTH PLAIN SCRAM-SHA-256 SCRAM-SHA-256-PLUS EXTERNAL GSSAPI NTLM",
+        "x|PIPELINING|CHUNKING|AUTH PLAIN SCRAM-SHA-256",
     ),
     "only what a filter can read": (
         {"refuse_unknown": True, "asked": True},
-        "x|PIPELINING|AUTH PLAIN CRAM-MD5",
-        "x|PIPELINING|AUTH PLAIN",
+        "x|PIPELINING|CHUNKING|AUTH PLAIN CRAM-MD5",
+        "x|PIPELINING|CHUNKING|AUTH PLAIN",
     ),
-    "AUTH after the login": ({}, "x|PIPELINING|AUTH", "x|PIPELINING|AUTH"),
+    "AUTH after the login": ({}, "x|PIPELINING|CHUNKING|AUTH", "x|PIPELINING|CHUNKING|AUTH"),
     "unknown words pass": (
         {},
-        "x|PIPELINING|XFOO a b|Ok SESSIONID=<1>",
-        "x|PIPELINING|XFOO a b|Ok SESSIONID=<1>",
+        "x|PIPELINING|CHUNKING|XFOO a b|Ok SESSIONID=<1>",
+        "x|PIPELINING|CHUNKING|XFOO a b|Ok SESSIONID=<1>",
     ),
     "unknown words are refused": (
         {"refuse_unknown": True},
-        "x|PIPELINING|XFOO|Ok SESSIONID=<1>",
-        "x|PIPELINING",
+        "x|PIPELINING|CHUNKING|XFOO|Ok SESSIONID=<1>",
+        "x|PIPELINING|CHUNKING",
     ),
     "binary": ({}, "x|PIPELINING|CHUNKING|BINARYMIME", "x|PIPELINING|CHUNKING|BINARYMIME"),
-    "binary without chunks": ({}, "x|PIPELINING|BINARYMIME", "x|PIPELINING"),
+    "binary without chunks": ({}, "x|PIPELINING|BINARYMIME", "x|PIPELINING|CHUNKING"),
     "binary that is looked at": (
         {"looked_at": True},
         "x|PIPELINING|CHUNKING|BINARYMIME",
         "x|PIPELINING|CHUNKING",
     ),
-    "the last line is stripped": ({}, "x|PIPELINING|XCLIENT NAME ADDR", "x|PIPELINING"),
+    "the last line is stripped": ({}, "x|PIPELINING|CHUNKING|XCLIENT NAME ADDR", "x|PIPELINING|CHUNKING"),
 }
 
 
@@ -75,8 +99,8 @@ def test_advertise(known: dict[str, Any], theirs: str, ours: str) -> None:
 
 @pytest.mark.parametrize("keyword", [word for word, row in KEYWORDS.items() if row.how is How.STRIP])
 def test_stripped(keyword: str) -> None:
-    octets, _ = advertise(wire(f"x|{keyword} some|PIPELINING"), Facts())
-    assert octets == wire("x|PIPELINING")
+    octets, _ = advertise(wire(f"x|{keyword} some|PIPELINING|CHUNKING"), Facts())
+    assert octets == wire("x|PIPELINING|CHUNKING")
 
 
 def test_the_offer_remembers_what_was_withheld() -> None:
@@ -104,5 +128,7 @@ def test_facts(host: str, tls: Tls | None, rules: dict[str, Any], starttls: bool
 
 
 def test_sizes_are_digits_of_ours() -> None:
-    octets, offer = advertise(b"250-x\r\n250-PIPELINING\r\n250 SIZE \xb2\r\n", Facts(message_size=5))
-    assert octets == wire("x|PIPELINING|SIZE 5") and offer.size == 5
+    octets, offer = advertise(
+        b"250-x\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 SIZE \xb2\r\n", Facts(message_size=5)
+    )
+    assert octets == wire("x|PIPELINING|CHUNKING|SIZE 5") and offer.size == 5

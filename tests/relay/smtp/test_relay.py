@@ -227,7 +227,10 @@ def test_every_transaction_is_told_once(smtp: Make) -> None:
 TURNS: dict[str, list[tuple[str, str]]] = {
     "a message": [
         ("", "220-mail.example.org|220 ESMTP ready"),
-        ("EHLO [192.0.2.1]", "250-mail.example.org hi|250-SIZE 1000|250-PIPELINING|250-8bitmime|250 DSN"),
+        (
+            "EHLO [192.0.2.1]",
+            "250-mail.example.org hi|250-SIZE 1000|250-PIPELINING|250-chunking|250-8bitmime|250 DSN",
+        ),
         (
             "MAIL FROM:<a@b> SIZE=100|rcpt to: <c@d>  NOTIFY=NEVER|RCPT TO:<e@f>|data",
             "250 2.1.0 ok|250-2.1.5|250 ok|550 no|354 go ahead",
@@ -256,7 +259,7 @@ TURNS: dict[str, list[tuple[str, str]]] = {
     ],
     "a login": [
         ("", "220 x"),
-        ("EHLO me", "250-x|250-AUTH LOGIN PLAIN|250 PIPELINING"),
+        ("EHLO me", "250-x|250-AUTH LOGIN PLAIN|250-CHUNKING|250 PIPELINING"),
         ("AUTH LOGIN", "334 VXNlcm5hbWU6"),
         ("Ym9i", "334 UGFzc3dvcmQ6"),
         ("c2VjcmV0", "535 no"),

@@ -3,10 +3,11 @@
 from typing import Any, Protocol
 
 from mailweir.relay.carry import Carrier
+from mailweir.relay.rules import Rules
+from mailweir.relay.smtp.screen import Screen
 from mailweir.session import Outcome, Recipient, Transaction
 from mailweir.verdict import Decision
 from mailweir.wire.smtp_path import parameters
-from mailweir.wire.smtp_text import HiddenEnds, Strays
 
 REMEMBERED = 1000
 """Refused recipients that are kept in the envelope, for logs."""
@@ -24,12 +25,14 @@ class Mail:
     `up` counts the recipients that upstream has accepted or has yet to answer; `refused`: a recipient was
     refused here, so upstream doesn't know of it; `balked`: DATA was refused here, so upstream still waits
     for it. `discard`: the whole message shall be dropped; `dropped`: these recipients are, though the
-    client believes them accepted. `collecting` takes the chunks of a text that is judged first.
+    client believes them accepted. `collecting` takes the chunks of a text that doesn't pass
+    one to one; `amid_data`: it goes up by DATA, so upstream takes for text whatever it hears.
     `last_refusal` is the latest reply that said no to a recipient, and `decision` whose; `turned_down` is
     the one that said no to DATA or to a chunk.
     """
 
     __slots__ = (
+        "amid_data",
         "balked",
         "binary",
         "carrier",
@@ -38,10 +41,9 @@ class Mail:
         "decision",
         "discard",
         "dropped",
-        "ends",
         "last_refusal",
         "refused",
-        "strays",
+        "screen",
         "transaction",
         "turned_down",
         "up",
@@ -53,14 +55,14 @@ class Mail:
         self.refused = False
         self.balked = False
         self.chunked = False
+        self.amid_data = False
         self.binary = parameters(transaction.envelope.parameters).get("BODY", "").upper() == "BINARYMIME"
         self.discard: Decision | None = None
         self.dropped: set[Recipient] = set()
         self.last_refusal = b""
         self.turned_down = b""
         self.decision: Decision | None = None
-        self.strays = Strays()
-        self.ends = HiddenEnds()
+        self.screen: Screen | None = None
         self.carrier: Carrier | None = None
         self.collecting: Taker | None = None
 
@@ -84,6 +86,12 @@ class Mail:
         if self.last_refusal and not self.transaction.envelope.accepted:
             return outcome(self.last_refusal), self.last_refusal, self.decision
         return "aborted", b"", None
+
+    def screened(self, rules: Rules) -> Screen:
+        """What looks its text over; the same one for all its chunks."""
+        if self.screen is None:
+            self.screen = Screen(rules, self.transaction, binary=self.binary)
+        return self.screen
 
     def close(self) -> None:
         """Give back the room that its text takes."""

@@ -44,7 +44,7 @@ KEYWORDS: dict[str, Row] = {
     "AUTH": Row(How.REWRITE, "not every mechanism survives two connections"),
     "8BITMIME": Row(How.PASS, "to offer it ourselves we would have to re-encode"),
     "SMTPUTF8": Row(How.PASS, "RFC 6531"),
-    "CHUNKING": Row(How.PASS, "RFC 3030"),
+    "CHUNKING": Row(How.OWN, "RFC 3030; where upstream has none, chunks become the text of a DATA"),
     "BINARYMIME": Row(How.UNSEEN, "DATA can't carry it, and plugins expect lines"),
     "ENHANCEDSTATUSCODES": Row(How.PASS, "codes can't be invented for upstream's replies"),
     "DSN": Row(How.PASS, "RFC 3461"),
@@ -167,8 +167,7 @@ def advertise(raw: bytes, facts: Facts) -> tuple[bytes, Offer]:
         text = _line(*_split(line), line[4:], theirs, facts)
         if text is not None:
             kept.append(text)
-    if "PIPELINING" not in theirs:
-        kept.append(b"PIPELINING")
+    kept += [keyword for keyword in (b"PIPELINING", b"CHUNKING") if keyword.decode() not in theirs]
     if facts.starttls and "STARTTLS" not in theirs:
         kept.append(b"STARTTLS")
     code = lines[-1][:3]

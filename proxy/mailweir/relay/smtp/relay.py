@@ -65,6 +65,8 @@ class SmtpRelay(Talk):
         verb = event.verb
         handler = HANDLERS.get(verb)
         self.counts["other" if handler is None else verb].add()
+        if self.mail is not None and self.mail.amid_data and bdat.amid_data(self, event):
+            return
         if self.orphaned:
             self._orphan(verb)
             return
@@ -180,7 +182,7 @@ class SmtpRelay(Talk):
             return LEAVING, "client"
         if not self._greeted:
             return min(GREETING, self.rules.upstream_reply or GREETING), "upstream"
-        if (self.ledger and self.taker is None) or self.pump is not None:
+        if (self.ledger and (self.taker is None or self.held())) or self.pump is not None:
             return self.rules.upstream_reply, "upstream"
         return self.rules.client_idle or IDLE, "client"
 

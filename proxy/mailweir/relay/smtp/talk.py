@@ -56,7 +56,9 @@ class Talk(Conversation):
     from_upstream: ReplyReader
 
     def __init__(self, meeting: Meeting) -> None:
-        super().__init__(meeting, CommandReader(meeting.rules.command_line), ReplyReader())
+        rules = meeting.rules
+        mend = rules.smtp.bare_newline != "reject"
+        super().__init__(meeting, CommandReader(rules.command_line, mend=mend), ReplyReader())
         self.dialect = DIALECTS[self.session.protocol]
         self.ledger: Ledger[Awaited] = Ledger(self.client.write)
         self.counts = counts(self.session.listener, self.session.protocol)
