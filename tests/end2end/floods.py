@@ -29,7 +29,9 @@ def message_head(message):
     assert message.headers is not None
 """
 
-CHAINS = {"none": None, "head": HEAD, "whole": WHOLE}
+END = WHOLE.replace("@hookimpl", "@hookimpl(edits=False)")
+
+CHAINS = {"none": None, "head": HEAD, "end": END, "whole": WHOLE}
 
 
 @dataclass

@@ -77,11 +77,11 @@ FEW = {
 """A selection for where each costs more."""
 
 
-def two_in_one(form: bytes, victim: bytes = b"victim@example.org") -> bytes:
-    """A text, without its end, that holds a whole second transaction behind `form`."""
+def two_in_one(form: bytes, victim: bytes = b"victim@example.org", lines: int = 1) -> bytes:
+    """A text, without its end, that holds a whole second transaction behind `lines` lines and `form`."""
     return (
-        b"Subject: one\r\n\r\nhi" + form + b"MAIL FROM:<evil@example.com>\r\nRCPT TO:<" + victim + b">\r\n"
-        b"DATA\r\nSubject: two\r\n\r\nthis must not arrive by itself\r\n"
+        b"Subject: one\r\n\r\n" + b"\r\n".join([b"hi"] * lines) + form + b"MAIL FROM:<evil@example.com>\r\n"
+        b"RCPT TO:<" + victim + b">\r\nDATA\r\nSubject: two\r\n\r\nthis must not arrive by itself\r\n"
     )
 
 

@@ -30,7 +30,7 @@ def test_a_client_that_never_reads(start: Start, tmp_path: Path) -> None:
     floods.deaf_client(start, tmp_path, SIZE)
 
 
-@pytest.mark.parametrize("chain", ["none", "head"])
+@pytest.mark.parametrize("chain", ["none", "head", "end"])
 def test_a_server_that_never_reads(start: Start, tmp_path: Path, chain: str) -> None:
     floods.deaf_server(start, tmp_path, SIZE, chain)
 
