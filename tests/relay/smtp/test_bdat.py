@@ -406,3 +406,21 @@ def test_a_cr_alone_before_an_empty_last_chunk(smtp: Make, protocol: str) -> Non
         U> 250 ok
         U< MAIL FROM:<a@b>
     """)
+
+
+@pytest.mark.parametrize(("protocol", "code"), [("smtp", 554), ("lmtp", 503)])
+def test_no_chunk_goes_up_before_a_recipient(smtp: Make, protocol: str, code: int) -> None:
+    """Upstream would have to refuse it, and might read its octets as commands."""
+    smtp(protocol=protocol).play(f"""
+        C> MAIL FROM:<a@b>
+        U< MAIL FROM:<a@b>
+        U> 250 ok
+        C< 250 ok
+        C> BDAT 24|XCLIENT ADDR=192.0.2.9|NOOP
+        C< {code} 5.5.1 no valid recipients (s1)
+        U< NOOP
+        U> 250 ok
+        C< 250 ok
+        C> MAIL FROM:<a@b>
+        U< RSET
+    """)

@@ -39,7 +39,7 @@ def _bdat(talk: Talk, command: Bdat) -> None:
         _collect(talk, mail.collecting, command)
     elif mail.discard or mail.dropped or not _passes(talk, mail):
         talk.when_quiet(lambda: _take_in(talk, command))
-    elif mail.refused and not mail.up:
+    elif not mail.up:  # nor are servers agreed on what a chunk is that they refuse
         mail.balked = True
         swallow(talk, talk.dialect.no_recipients)
     else:
