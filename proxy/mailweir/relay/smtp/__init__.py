@@ -6,7 +6,8 @@
 - `mail`: one transaction, as upstream and the client each believe it to stand
 - `opening`: from the connection to the client's first command; STARTTLS on both legs
 - `envelope`: EHLO, HELO, LHLO, MAIL, RCPT, RSET
-- `data`, `bdat`: the text; `ending`: its final replies; `sending`: a text that was judged first
+- `data`, `bdat`: the text as the client sends it; `screen`: what it may consist of; `ending`: its final replies
+- `intake`, `sending`: a text that doesn't leave as it came, from there to upstream
 - `auth`: the SASL dialogue
 - `other`: all other verbs, and those we don't know
 - `offer`: the keywords of EHLO, a row each
