@@ -301,6 +301,19 @@ def test_no_command_gets_by_in_another(command: bytes, protocol: Dialect, size: 
         assert played.server.commands == [*before, b"NOOP"]
 
 
+@pytest.mark.parametrize("newlines", ["normalize", "pass"])
+@pytest.mark.parametrize("command", HIDDEN_COMMANDS.values(), ids=HIDDEN_COMMANDS.keys())
+def test_where_lf_ends_a_line_it_does_so_for_both(
+    command: bytes, newlines: Literal["normalize", "pass"]
+) -> None:
+    for protocol, size in itertools.product(PROTOCOLS, (100_000, 1)):
+        played = Played("none", protocol, SmtpRules(bare_newline=newlines))
+        heard = played.say(command, size)
+        assert re.fullmatch(rb"((250|50\d) [^\r\n]*\r\n){1,2}", heard)
+        assert not stray(played.server.heard)
+        assert not any(b"XCLIENT" in line.upper() for line in played.server.commands)
+
+
 WITHHELD = (b"BODY=BINARYMIME", b"REQUIRETLS", b"TRANSID=x", b"CONPERM")
 """Parameters of MAIL that belong to a keyword which is not offered where plugins look at messages."""
 
