@@ -166,7 +166,7 @@ MESSAGE_OCTETS = Histogram(
 )
 LOGINS = Counter(
     "mailweir_logins_total",
-    "Logins: upstream accepted or rejected them, or a plugin refused them.",
+    "Logins: upstream accepted or rejected them, or a plugin or mailweir itself refused them.",
     ("listener", "protocol", "result"),
 )
 VERDICTS = Counter(

@@ -126,7 +126,7 @@ class Credentials:
         return f"Credentials({self.mechanism}, user={self.user!r})"
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Command:
     """Any command that has no hook of its own. A plugin may change it by assigning to it.
 
@@ -134,9 +134,9 @@ class Command:
     CRLF; of an IMAP command with literals, those up to the first literal.
 
     What IMAP's and POP3's arguments say stands in the others. `mailbox` is the one that the command is
-    about, as people write it ("INBOX" always in capitals, "Entwürfe"), None if there is none; `target` the one that RENAME,
-    COPY and MOVE put something into. `numbers` is a sequence set ("1:*"), in POP3 the number of a message.
-    `items` are what FETCH and STATUS ask for, the patterns of LIST, the keys of SEARCH, SORT and THREAD;
+    about, as people write it ("INBOX" always in capitals, "Entwürfe"), None if there is none; `target` the
+    one that RENAME, COPY and MOVE put something into. `numbers` is a sequence set ("1:*"), in POP3 the
+    number of a message. `items` are what FETCH and STATUS ask for, the patterns of LIST, the keys of SEARCH, SORT and THREAD;
     `flags` those of STORE and APPEND; `how` is STORE's "+FLAGS.SILENT". `readable` False: the arguments are
     not what the grammar allows, so nobody knows what a server makes of them, and who guards something
     should refuse.
@@ -156,6 +156,13 @@ class Command:
     flags: tuple[str, ...] = ()
     how: str = ""
     readable: bool = True
+
+    def __repr__(self) -> str:
+        """Without what it doesn't have."""
+        shown = [f"name={self.name!r}", f"arguments={self.arguments!r}"]
+        rest = ("mailbox", "target", "numbers", "items", "flags", "how")
+        shown += [f"{name}={value!r}" for name in rest if (value := getattr(self, name))]
+        return f"Command({', '.join(shown)})"
 
 
 @dataclass(slots=True, eq=False)

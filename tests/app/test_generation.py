@@ -23,9 +23,13 @@ listeners:
   shadowed: {protocol: smtp, listen: 127.0.0.1:2528, upstream: mta, plugins: [shadow]}
   secured: {protocol: imap, listen: 127.0.0.1:2529, upstream: mda, tls: starttls, require_tls: true}
   routed: {protocol: smtp, listen: 127.0.0.1:2530, upstream: route, plugins: [router]}
+  delivery: {protocol: lmtp, listen: 127.0.0.1:2531, upstream: box}
+  onward: {protocol: lmtp, listen: 127.0.0.1:2532, upstream: next}
 upstreams:
   mta: {address: 127.0.0.1:25}
   mda: {address: 127.0.0.1:143, tls: starttls, verify: false}
+  box: {address: 127.0.0.1:24, protocol: lmtp, tls: starttls, verify: false}
+  next: {address: 127.0.0.1:26, protocol: smtp}
 plugins:
   judge: {use: ./plugins.py:Judge}
   shadow: {use: ./plugins.py:Judge, mode: shadow}
@@ -45,7 +49,7 @@ class Judge:
 class Router:
     @hookimpl
     def route(self):
-        return Route("mda")
+        return Route("box")
 """
 
 
@@ -100,13 +104,21 @@ def test_unknown_is_refused_where_somebody_enforces(generation: Generation) -> N
     assert refuse == {"strict", "judged", "routed"}
 
 
-def test_an_upstream_named_by_a_plugin_brings_its_tls(generation: Generation) -> None:
+def test_an_upstream_named_by_a_plugin_brings_its_tls_and_its_protocol(generation: Generation) -> None:
     relay, dialled = arrive(generation, "routed")
-    assert dialled == ["mda"] and relay.rules.upstream_tls == "starttls"
+    assert dialled == ["box"] and relay.rules.upstream_tls == "starttls"
+    assert relay.rules.smtp.upstream_protocol == "lmtp"
     assert arrive(generation, "plain")[1] == ["mta"]
+
+
+@pytest.mark.parametrize(("listener", "spoken"), [("plain", ""), ("delivery", ""), ("onward", "smtp")])
+def test_what_upstream_speaks_is_said_where_it_is_not_what_clients_speak(
+    generation: Generation, listener: str, spoken: str
+) -> None:
+    assert rules(generation, listener).smtp.upstream_protocol == spoken
 
 
 def test_places(generation: Generation) -> None:
     places = generation.places
     assert places[Tcp("127.0.0.1", 2526)] == places[Tcp("::1", 2526)] == "strict"
-    assert len(places) == 7 and generation.window is None
+    assert len(places) == 9 and generation.window is None

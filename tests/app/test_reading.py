@@ -28,6 +28,7 @@ FILES = {  # name: (the whole file, every mistake in it)
         "9:80: limits.sessions_per_client: must be at least 1, not 0",
         "9:97: limits.before_login: must be a duration like 500ms, 60s or 5m",
     ]),
+    "a listener without a name": (SOUND.replace("  mx:", '  "":').replace("    protocol: smtp\n", ""), ["2:3: listeners.: a name is at most 64 letters, digits and _ . -", "2:3: listeners..protocol: is required"]),
     "certificates": (SOUND + "certificates: {certificate: a, key: b}\n", ["9:15: certificates: must be a list"]),
     "half a certificate": (SOUND + "certificates:\n  - certificate: one.pem\n  - {certificate: 5, key: one.key}\n", ["10:5: certificates.0.key: is required", "11:19: certificates.1.certificate: must be a path"]),
 }

@@ -1,5 +1,6 @@
 """Servers that live as long as the test run, and proxies that live as long as a test."""
 
+import base64
 import itertools
 import shutil
 import tempfile
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from end2end.house import ROADS, House, Road
 from end2end.tls import Papers, issue
@@ -27,6 +30,25 @@ def place() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def papers(place: Path) -> Papers:
     return issue(place / "tls")
+
+
+@pytest.fixture(scope="session")
+def key(place: Path) -> tuple[Path, bytes]:
+    """The private key's file, and the record that publishes the public one."""
+    private = rsa.generate_private_key(65537, 2048)
+    file = place / "dkim.pem"
+    file.write_bytes(
+        private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        )
+    )
+    file.chmod(0o600)
+    public = private.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return file, b"v=DKIM1; k=rsa; p=" + base64.b64encode(public)
 
 
 @pytest.fixture(scope="session")

@@ -54,6 +54,8 @@ class House:
     def __init__(self, folder: Path, papers: Papers) -> None:
         self.folder = folder
         self.papers = papers
+        self.delivery = folder / "delivery"
+        """Where Postfix hands over mail for delivery.example.org: the socket of whoever stands there."""
         self.dovecot = Dovecot(_folder(folder, "dovecot"), papers)
         self._hops = {name: {hop: free_port() for hop in HOPS} for name in PROXIED}
         mta, mx = ({"smtp": free_port(), "smtps": free_port()} for _ in range(2))
@@ -145,7 +147,7 @@ class House:
         }
         for name, (client, _) in PROXIED.items():
             where[name] = (wrapped if client == "implicit" else service, self._hops[name][hop])
-        rows, policies = [], []
+        rows, policies = [f"{{ delivery.example.org = lmtp:unix:{self.delivery} }}"], []
         for name, (transport, port) in where.items():
             target = f"[127.0.0.1]:{port}" if service == "smtp" else f"inet:127.0.0.1:{port}"
             rows.append(f"{{ {name}.example.org = {transport}:{target} }}")

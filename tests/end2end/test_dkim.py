@@ -1,6 +1,5 @@
 """Mail that the proxy signed verifies with dkimpy and with OpenDKIM after its transit, in ten shapes."""
 
-import base64
 import threading
 import time
 from collections.abc import Iterator
@@ -8,8 +7,6 @@ from pathlib import Path
 
 import dkim
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from end2end.fakes import SmtpFake, connect
 from end2end.machine import locate, run
@@ -38,25 +35,6 @@ SHAPES = {  # name: (message, by BDAT)
     "BDAT": (HEAD + b"\r\n.\r\nQUIT\r\n\x80\xff\r\n", True),
     "10 MB": (HEAD + b"\r\n" + b"a line of text with  two blanks\r\n" * 300_000, False),
 }
-
-
-@pytest.fixture(scope="module")
-def key(place: Path) -> tuple[Path, bytes]:
-    """The private key's file, and the record that publishes the public one."""
-    private = rsa.generate_private_key(65537, 2048)
-    file = place / "dkim.pem"
-    file.write_bytes(
-        private.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.TraditionalOpenSSL,
-            serialization.NoEncryption(),
-        )
-    )
-    file.chmod(0o600)
-    public = private.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return file, b"v=DKIM1; k=rsa; p=" + base64.b64encode(public)
 
 
 @pytest.fixture

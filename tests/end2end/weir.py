@@ -65,7 +65,9 @@ class Mailweir:
         self.ports: dict[str, int] = {}
         for name, listener in listeners.items():
             listener.setdefault("listen", f"127.0.0.1:{free_port()}")
-            self.ports[name] = int(listener["listen"].rpartition(":")[2])
+            port = listener["listen"].rpartition(":")[2]
+            if port.isdecimal():  # not a socket's path
+                self.ports[name] = int(port)
         rest["limits"] = {"sessions_per_client": 10000, "drain": "2s", **rest.get("limits", {})}
         self.file = write(
             folder,

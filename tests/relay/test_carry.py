@@ -98,6 +98,26 @@ def test_head_is_judged_before_the_body_is_here() -> None:
     assert carried.leaving() == TEXT
 
 
+@pytest.mark.parametrize("how", [Way.HEAD, Way.WHOLE])
+def test_who_made_the_message_sees_it_before_anybody_is_asked(how: Way) -> None:
+    def looked_at(message: Message) -> None:
+        assert message.headers.get_all("x-first") == ["yes"]
+
+    stage = Stage("pop3", [plug(message_head=looked_at, message=looked_at)])
+    decisions: list[Decision | None] = []
+    carrier = Carrier(
+        stage.relay,
+        stage.session.begin("smtp", 0.0),
+        how,
+        decisions.append,
+        made=lambda message: message.headers.add("X-First", "yes"),
+    )
+    carrier.feed(TEXT)
+    carrier.end()
+    assert decisions == [None] and carrier.message is not None
+    assert b"".join(carrier.message.pieces()) == b"X-First: yes\r\n" + TEXT
+
+
 def test_whole_is_judged_at_the_end() -> None:
     carried = Carried(Way.WHOLE, plug(message=looks)).feed(TEXT)
     assert carried.decisions == []

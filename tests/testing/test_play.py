@@ -19,7 +19,7 @@ class Parrot:
     def __init__(self, meeting: Meeting) -> None:
         self.session, self.rules = meeting.session, meeting.rules
         self.clock, self.client = meeting.clock, meeting.client
-        self._dial = meeting.dial
+        self._dial: Any = meeting.dial
         self.told: list[str] = []
         self.upstream: Any = None
 

@@ -22,6 +22,7 @@ ROUTES = ("route", "original")
 """Words with a meaning of their own where an upstream is named."""
 ONLY_SMTP = ("bare_newline", "nul", "i_know", "trace", "verdicts", "early_talker")
 """Keys of a listener that say nothing where clients only read mail."""
+SMTP_PORT = 25
 TLS_PORTS = (465, 993, 995)
 """Submissions, IMAPS and POP3S (RFC 8314): who connects in clear waits for a greeting that never comes."""
 SOCKET_PATH = 107
@@ -44,6 +45,13 @@ def listeners(document: Document, configuration: Configuration) -> Iterator[Mist
         if listener.upstream not in (*known, "route"):
             reason = f"no upstream is named {listener.upstream}{hint(listener.upstream, known)}"
             yield document.mistake((*at, "upstream"), reason)
+        elif listener.upstream in configuration.upstreams:
+            yield from _tongues(document, configuration, name)
+        for index, address in enumerate(listener.listen):
+            place = parse(address)
+            if listener.protocol == "lmtp" and isinstance(place, Tcp) and place.port == SMTP_PORT:
+                reason = f"LMTP must not be spoken on port {SMTP_PORT} (RFC 2033 5)"
+                yield document.mistake(_item(document, (*at, "listen"), index), reason)
         if listener.tls == "none" and listener.require_tls:
             yield document.mistake((*at, "require_tls"), "can't be had with tls: none; set tls: starttls")
         if listener.tls != "none" and not document.has(("certificates", 0)):
@@ -69,6 +77,22 @@ def listeners(document: Document, configuration: Configuration) -> Iterator[Mist
             if times > 1:
                 second = [i for i, other in enumerate(listener.plugins) if other == plugin][1]
                 yield document.mistake((*at, "plugins", second), f"{plugin} is listed twice")
+
+
+def _tongues(document: Document, configuration: Configuration, name: str) -> Iterator[Mistake]:
+    """Whether the clients of a listener and the server behind it can understand each other."""
+    listener = configuration.listeners[name]
+    spoken = configuration.upstreams[listener.upstream].protocol
+    at = ("listeners", name, "upstream")
+    if spoken == "auto":
+        return
+    if listener.protocol not in ("smtp", "lmtp"):
+        reason = f"{listener.upstream} speaks {spoken}, and the clients here speak {listener.protocol}"
+        yield document.mistake(at, reason)
+    elif (listener.protocol, spoken) == ("smtp", "lmtp"):
+        reason = f"{listener.upstream} speaks lmtp, so each message will have one recipient; "
+        reason += "clients are told to send the others again"
+        yield document.mistake(at, reason, warning=True)
 
 
 def upstreams(document: Document, configuration: Configuration) -> Iterator[Mistake]:

@@ -24,7 +24,7 @@ from mailweir.relay.meeting import Meeting
 from mailweir.relay.relays import relay_for
 from mailweir.relay.rules import Rules, SmtpRules
 from mailweir.relay.side import Dial, Relay, Side
-from mailweir.session import Session
+from mailweir.session import Protocol, Session
 from mailweir.spool import Spool
 
 ROUTE = "route"
@@ -106,10 +106,11 @@ class Generation:
         return make_routed if listener.upstream == ROUTE else make
 
     def _routed(self, relay: Relay, upstream: str, dial: Dial) -> None:
-        """A plugin named the upstream: only now the rules can say how it is secured."""
+        """A plugin named the upstream: only now the rules can say how it is spoken to."""
         made = self.configuration.upstreams.get(upstream)
         if made is not None and isinstance(relay, Conversation):
-            relay.rules = replace(relay.rules, upstream_tls=made.tls)
+            smtp = replace(relay.rules.smtp, upstream_protocol=_other_protocol(relay.session.protocol, made))
+            relay.rules = replace(relay.rules, upstream_tls=made.tls, smtp=smtp)
         dial(relay, upstream)
 
     def _rules(self, listener: Listener, chain: Chain) -> Rules:
@@ -136,7 +137,7 @@ class Generation:
                 trace=listener.trace,
                 verdicts=listener.verdicts,
                 early_talker=listener.early_talker,
-                upstream_protocol=_other_protocol(listener, upstream),
+                upstream_protocol=_other_protocol(listener.protocol, upstream),
                 recipients=limits.recipients,
                 bad_commands=limits.bad_commands,
                 idle_commands=limits.idle_commands,
@@ -148,8 +149,8 @@ class Generation:
         )
 
 
-def _other_protocol(listener: Listener, upstream: config.Upstream | None) -> Literal["", "smtp", "lmtp"]:
+def _other_protocol(clients: Protocol, upstream: config.Upstream | None) -> Literal["", "smtp", "lmtp"]:
     """What the server speaks, where that is not what the listener's clients speak."""
-    if upstream is None or upstream.protocol in ("auto", listener.protocol):
+    if upstream is None or upstream.protocol == "auto" or upstream.protocol == clients:
         return ""
-    return "lmtp" if upstream.protocol == "lmtp" else "smtp"
+    return upstream.protocol

@@ -51,8 +51,9 @@ def read(path: str | Path) -> Reading:
             mistakes += filter(None, (_mistake(document, detail) for detail in details))
             if not isinstance(data, dict):
                 return Reading(None, mistakes)
+            gone: set[tuple[str, ...]] = set()
             for detail in details:
-                _take_out(data, detail)
+                _take_out(data, detail, gone)
     plugs, unpluggable = plug_in(document, configuration)
     mistakes = sorted({*mistakes, *unpluggable, *cross_checks(document, configuration)})
     if any(not mistake.warning for mistake in mistakes):
@@ -64,19 +65,28 @@ STAND_INS = {"protocol": "smtp", "listen": "127.0.0.1:0"}
 """What a listener without is given, so that the rest of it, its plugins first, is looked at all the same."""
 
 
-def _take_out(data: dict[str, Any], detail: ErrorDetails) -> None:
-    """Remove what is wrong: of something missing what it is missing from, of a list the whole list."""
-    loc = [*map(str, detail["loc"])]
+def _take_out(data: dict[str, Any], detail: ErrorDetails, gone: set[tuple[str, ...]]) -> None:
+    """Remove what is wrong: of something missing what it is missing from, of a list the whole list.
+
+    `gone` are the paths that were taken out before; what stood there may be complained of more than once.
+    """
+    loc = tuple(map(str, detail["loc"]))
+    if any(loc[:end] in gone for end in range(1, len(loc) + 1)):
+        return
     if detail["type"] == "missing" and loc[0] == "listeners" and loc[-1] in STAND_INS:
         data["listeners"][loc[1]][loc[-1]] = STAND_INS[loc[-1]]
         return
-    holder, name = data, ""
+    holder: dict[str, Any] = {}
+    inner: Any = data
+    depth = 0
     for key in loc:
-        inner = holder.get(name) if name else holder
         if not isinstance(inner, dict) or key not in inner:
             break
-        holder, name = inner, key
-    holder.pop(name, None)
+        holder, inner = inner, inner[key]
+        depth += 1
+    if depth:
+        del holder[loc[depth - 1]]
+        gone.add(loc[:depth])
 
 
 def _mistake(document: Document, detail: ErrorDetails) -> Mistake | None:

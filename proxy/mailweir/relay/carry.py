@@ -52,16 +52,25 @@ class Carrier:
     header was judged: what is here may leave then, and after it what comes. After a decision that stops the message, `feed` and `end` are
     free to be called and do nothing. `leg` is the side the text comes from; it is held while a plugin
     thinks, so no text comes then, but for what was cut off the same read: `feed` takes it at any time.
+    `made` is called with the message as soon as there is one, before anybody is asked.
     """
 
     def __init__(
-        self, relay: Conversation, transaction: Transaction, way: Way, judged: Judged, *, leg: Leg = "client"
+        self,
+        relay: Conversation,
+        transaction: Transaction,
+        way: Way,
+        judged: Judged,
+        *,
+        leg: Leg = "client",
+        made: Callable[[Message], None] | None = None,
     ) -> None:
         self._relay = relay
         self._transaction = transaction
         self._way = way
         self._judged: Judged | None = judged
         self._leg: Leg = leg
+        self._made = made
         self._head = bytearray()
         self._searched = 0
         self._spooled: Spooled = relay.rules.spool.open()
@@ -125,6 +134,8 @@ class Carrier:
         self.message = transaction.message = Message(
             transaction.id, transaction.stage, transaction.envelope, head
         )
+        if self._made is not None:
+            self._made(self.message)
         if not self._relay.chain.listens("message_head"):
             self._head_judged(None)
             return

@@ -14,6 +14,10 @@ from mailweir.session import Credentials
 READABLE = frozenset({"PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER"})
 """The secret, or a token as good as one, is on the line: readable for plugins, and for whoever taps it."""
 
+TOKENS = frozenset({"XOAUTH2", "OAUTHBEARER"})
+"""A token that was refused is answered by a challenge with the reason, and the client's answer to that, empty
+or a single ^A, says nothing (RFC 7628 3.2.3)."""
+
 BOUND = frozenset({"EXTERNAL"})
 """Proves something about the connection it runs on, and ours is another one. So do all `-PLUS`."""
 
@@ -41,10 +45,17 @@ def usable(mechanism: str, *, plaintext: bool, refuse_unknown: bool, asked: bool
     return not refuse_unknown or (name in LIVE and not asked)
 
 
+def shown(mechanism: str) -> str:
+    """Its name for the log. One that nobody knows may be a password on the wrong line."""
+    known = mechanism.removesuffix("-PLUS") in READABLE | BOUND | LAYERED | FOREIGN | LIVE
+    return mechanism if known else "unknown"
+
+
 class Responses:
     """Reads the client's half of one dialogue: the credentials of `READABLE` mechanisms, of others the name.
 
-    `user` is who logs in, as far as it was said yet and can be read.
+    `user` is who logs in, as far as it was said yet and can be read. A server that asks on behind complete
+    credentials may get others, which are given out like the first.
 
     >>> responses = Responses("LOGIN")
     >>> responses.take(b"Ym9i"), responses.take(b"c2VjcmV0"), responses.user
@@ -56,6 +67,7 @@ class Responses:
         self.user = ""
         self._user: bytes | None = None
         self._read = _READERS.get(self.mechanism)
+        self._complete = False
 
     def take(self, response: bytes) -> Credentials | None:
         """One response in base64 without its CRLF, `=` for an empty one: the credentials, once complete.
@@ -69,13 +81,17 @@ class Responses:
             octets = b"" if response == b"=" else base64.b64decode(response, validate=True)
         except binascii.Error:
             raise ValueError("not base64") from None
+        if self._complete and self.mechanism in TOKENS and octets in (b"", b"\1"):
+            return None
+        if self._complete and self.mechanism == "LOGIN":
+            raise ValueError("neither a name nor a password")
         if self.mechanism == "LOGIN" and self._user is None:
             if response == b"=":  # Dovecot takes it for no response at all, and asks for the name again
                 raise ValueError("no user name")
             self._user = octets
             return None
         authzid, user, secret = self._read(self._user or b"", octets)
-        self._read = None
+        self._complete = True
         self.user = text(user)
         return Credentials(self.mechanism, self.user, text(secret), text(authzid))
 

@@ -46,15 +46,17 @@ def login(
     answer: bytes | Decision,
     *,
     accepted: bool = False,
+    by: str = "upstream",
 ) -> None:
-    """The fate of a login: upstream's answer to it, or a plugin's refusal, of which upstream knows nothing.
+    """The fate of a login: an answer to it and `by` whom, or a plugin's refusal. Of those that are not
+    upstream's it knows nothing.
 
     One that failed is logged: whose address it came from is for those who keep guessers out. `user` is the
-    name, empty where none was read as one. Of upstream's answer the log gets the codes, which tell a wrong
+    name, empty where none was read as one. Of an answer the log gets the codes, which tell a wrong
     password from a server in trouble.
     """
-    decided = isinstance(answer, Decision)
-    result = "accepted" if accepted else "refused" if decided else "rejected"
+    by = answer.plugin if isinstance(answer, Decision) else by
+    result = "accepted" if accepted else "rejected" if by == "upstream" else "refused"
     metrics.LOGINS.cell(session.listener, session.protocol, result).add()
     if accepted:
         return
@@ -64,7 +66,7 @@ def login(
         "client": session.client.host,
         "login": printable(user, NAME) or None,
         "mechanism": mechanism,
-        "by": answer.plugin if isinstance(answer, Decision) else "upstream",
+        "by": by,
         "reply": words[0].decode() if words else None,
     }
     log.info("login failed", **{key: fact for key, fact in facts.items() if fact is not None})

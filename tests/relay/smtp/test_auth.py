@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 from twisted.internet.defer import Deferred
 
+from mailweir import metrics
 from mailweir.hookspecs import hookimpl
 from mailweir.message import Message
 from mailweir.session import Credentials, Session
@@ -371,3 +372,92 @@ def test_upstream_gives_up_while_a_plugin_thinks(smtp: Make, verdict: Any) -> No
         U> 250 ok
         C< 250 ok
     """)
+
+
+def test_a_second_question_is_not_answered_unseen(smtp: Make) -> None:
+    """Who is asked again might log in as somebody else."""
+    second = b64("\0eve\0hidden")
+    logins = Logins()
+    smtp(logins, offer=OFFER, client=LOCAL).play(f"""
+        C> AUTH PLAIN {PLAIN}
+        U< AUTH PLAIN {PLAIN}
+        U> 334 and who else?
+        C< 334 and who else?
+        C> {second}
+        U< {second}
+        U> 235 welcome
+        C< 235 welcome
+    """)
+    assert logins.seen == [("PLAIN", "bob", "secret"), ("PLAIN", "eve", "hidden")]
+    assert logins.told == [("PLAIN", "eve")]
+
+
+@pytest.mark.parametrize(("way", "line"), [(WAYS["PLAIN at once"], "more"), (WAYS["LOGIN"], PASSWORD)])
+def test_a_second_question_that_gets_what_nobody_can_read(
+    smtp: Make, way: tuple[str, str], line: str
+) -> None:
+    before, first = way
+    script = f"""
+        {before}
+        C> {first}
+        U< {first}
+        U> 334 more
+        C< 334 more
+        C> {line}
+    """
+    smtp(Logins(), offer=OFFER, client=LOCAL).play(f"""
+        {script}
+        U< *
+        U> 501 cancelled
+        C< 501 can't read this response (s1)
+    """)
+    smtp(offer=OFFER, client=LOCAL).play(f"""
+        {script}
+        U< {line}
+    """)
+
+
+OURS = {  # what we refuse ourselves: the script, and what the log says of it
+    "in clear": (
+        "C> AUTH PLAIN {0};C< 538 this mechanism needs an encrypted connection (s1)",
+        "PLAIN",
+        "538",
+    ),
+    "not offered": ("C> AUTH EXTERNAL {0};C< 504 mechanism not offered (s1)", "EXTERNAL", "504"),
+    "a password in its place": ("C> AUTH {0};C< 504 mechanism not offered (s1)", "unknown", "504"),
+    "a line that can't be a response": (
+        r"C> AUTH CRAM-MD5;U< AUTH CRAM-MD5;U> 334 ;C< 334 ;C> {0}\n;U< *;U> 501 x;C< 501 not a response (s1)",
+        "CRAM-MD5",
+        "501",
+    ),
+}
+
+
+@pytest.mark.parametrize(("script", "mechanism", "reply"), OURS.values(), ids=OURS.keys())
+def test_what_we_refuse_ourselves_is_counted_and_logged(
+    smtp: Make, script: str, mechanism: str, reply: str
+) -> None:
+    refused = metrics.LOGINS.cell("test", "smtp", "refused")
+    before = refused.value
+    with capture_logs() as logs:
+        stage = smtp(offer="AUTH CRAM-MD5|250 PIPELINING", upto="greeted").play("""
+            C> EHLO me
+            U< EHLO me
+            U> 250-x|250-AUTH PLAIN EXTERNAL CRAM-MD5|250 PIPELINING
+            C< 250-x|250-AUTH CRAM-MD5|250-PIPELINING|250 CHUNKING
+        """)
+        stage.play(script.format(PLAIN).replace(";", "\n"))
+    assert refused.value == before + 1
+    (line,) = [line for line in logs if line["event"] == "login failed"]
+    assert (line["by"], line["mechanism"], line["reply"]) == ("mailweir", mechanism, reply)
+    assert "login" not in line and PLAIN.upper() not in repr(logs).upper()
+
+
+def test_a_login_before_tls_is_counted(smtp: Make) -> None:
+    refused = metrics.LOGINS.cell("test", "smtp", "refused")
+    before = refused.value
+    smtp(offer="PIPELINING|250 HELP", require_tls=True).play(f"""
+        C> AUTH PLAIN {PLAIN}
+        C< 530 must issue a STARTTLS command first (s1)
+    """)
+    assert refused.value == before + 1

@@ -162,6 +162,15 @@ def test_stray_cr_and_lf(smtp: Make, chunks: str) -> None:
     """)
 
 
+@pytest.mark.parametrize("empty", ["", "BDAT 0|"])
+def test_an_empty_last_chunk_does_not_end_a_text_that_was_objected_to(smtp: Make, empty: str) -> None:
+    """Octets that come with the command of a chunk can be looked at first. Here there are none."""
+    stage = smtp(upto="mail")
+    stage.say("client", octets(rf"BDAT 2|a\r{empty}BDAT 0 LAST"))
+    assert stage.upstream.state == "aborted" and b"LAST" not in stage.upstream.heard
+    assert stage.client.heard.splitlines()[-1].decode() == STRAY
+
+
 def test_a_pair_may_be_cut_in_two(smtp: Make) -> None:
     smtp(upto="mail").play(r"""
         C> BDAT 2|a\rBDAT 2 LAST|\nb\
@@ -389,15 +398,13 @@ def test_a_chunk_in_a_group_with_a_dropped_recipient(smtp: Make, size: str) -> N
     """)
 
 
-@pytest.mark.parametrize("protocol", ["smtp", "lmtp"])
-def test_a_cr_alone_before_an_empty_last_chunk(smtp: Make, protocol: str) -> None:
-    """The line of such a chunk is the end of the message, so it must not go up."""
-    smtp(upto="mail", protocol=protocol).play(r"""
-        C> BDAT 3\r\nhi\r\
-        U< BDAT 3\r\nhi\r\
-        C> BDAT 0 LAST|NOOP
-        U> 250 ok
-        C< 250 ok|550 5.6.0 CR or LF alone in the message; lines end in CRLF (s1)
+def test_the_last_chunk_for_nobody_has_no_reply_in_lmtp(smtp: Make) -> None:
+    """RFC 2033 4.3. Servers differ in it, so it doesn't go up; the others have their one reply."""
+    smtp(protocol="lmtp").play("""
+        C> MAIL FROM:<x@y>|RCPT TO:<b@z>|BDAT 4|hi|BDAT 6 LAST|QUIT|NOOP
+        U< MAIL FROM:<x@y>|RCPT TO:<b@z>|BDAT 4|hi
+        U> 250 ok|550 no such user|503 no valid recipients
+        C< 250 ok|550 no such user|503 no valid recipients
         U< NOOP
         U> 250 ok
         C< 250 ok
@@ -423,4 +430,18 @@ def test_no_chunk_goes_up_before_a_recipient(smtp: Make, protocol: str, code: in
         C< 250 ok
         C> MAIL FROM:<a@b>
         U< RSET
+    """)
+
+
+@pytest.mark.parametrize("protocol", ["smtp", "lmtp"])
+def test_a_cr_alone_before_an_empty_last_chunk(smtp: Make, protocol: str) -> None:
+    """The line of such a chunk is the end of the message, so it must not go up."""
+    smtp(upto="mail", protocol=protocol).play(r"""
+        C> BDAT 3\r\nhi\r\
+        U< BDAT 3\r\nhi\r\
+        U> 250 ok
+        C< 250 ok
+        C> BDAT 0 LAST
+        U. aborted
+        C< 550 5.6.0 CR or LF alone in the message; lines end in CRLF (s1)
     """)

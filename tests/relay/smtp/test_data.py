@@ -609,3 +609,69 @@ def test_a_lone_cr_never_goes_up_however_the_text_is_cut(smtp: Make, way: Callab
     assert b"hi\r\nthere" in stage.upstream.heard
     assert b"\r" not in stage.upstream.heard.replace(b"\r\n", b"")
     assert stage.upstream.state == "aborted" and b"550 5.6.0" in stage.client.heard
+
+
+@pytest.mark.parametrize("protocol", ["smtp", "lmtp"])
+@pytest.mark.parametrize("upstream", ["552 5.3.4 enough", "452-4.3.1 no|452 4.3.1 room"])
+def test_upstream_has_heard_enough(smtp: Make, protocol: str, upstream: str) -> None:
+    """The client hears it in its turn, and upstream never gets an end."""
+    told = Told()
+    smtp(told, upto="data", protocol=protocol).play(rf"""
+        C> hi|more\
+        U< hi|more\
+        U> {upstream}
+        U. aborted
+        C> |and more|.
+        C< {upstream}
+    """)
+    (done,) = told.done
+    assert done.outcome == ("rejected" if upstream.startswith("5") else "deferred")
+
+
+def test_upstream_has_heard_enough_of_a_text_that_was_judged(smtp: Make) -> None:
+    stage = smtp(Head(), upto="mail").play(r"""
+        C> DATA
+        C< 354 end data with <CR><LF>.<CR><LF>
+        C> A: b||hi\
+        U< DATA
+        U> 354 go
+        U< X-Seen: yes|A: b||hi\
+        U> 552 5.3.4 enough
+        U. aborted
+        C> |more|.
+        C< 552 5.3.4 enough
+    """)
+    assert stage.session.transaction is None
+
+
+@pytest.mark.parametrize("by", ["DATA", "BDAT"])
+def test_upstream_has_heard_enough_of_a_text_that_is_here(smtp: Make, by: str) -> None:
+    stage = smtp(Whole(), upto="mail")
+    stage.upstream.full = True
+    text = "A: b\r\n\r\nhi\r\n"
+    if by == "DATA":
+        stage.say("client", b"DATA\r\n")
+        stage.play("C< 354 end data with <CR><LF>.<CR><LF>")
+        stage.say("client", f"{text}.\r\n".encode())
+        stage.play("U< DATA")
+        stage.say("upstream", b"354 go\r\n")
+        stage.play("U< A: b||\\")
+    else:
+        stage.say("client", f"BDAT {len(text)} LAST\r\n{text}".encode())
+        stage.play(f"U< BDAT {len(text)} LAST|A: b||\\")
+    stage.play("""
+        U> 452 4.3.1 no room
+        U. aborted
+        C< 452 4.3.1 no room
+    """)
+
+
+def test_upstream_accepts_what_it_has_not_heard(smtp: Make) -> None:
+    smtp(upto="data").play(r"""
+        C> hi\
+        U< hi\
+        U> 250 fine
+        U. aborted
+        C< 421 4.3.0 lost the server, try again later (s1)
+        C. closed
+    """)

@@ -1,15 +1,19 @@
 """Final replies: one in SMTP, one a recipient in LMTP; and what is said when they don't come."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
+from mailweir.chain.plug import Plug
 from mailweir.hookspecs import hookimpl
 from mailweir.message import Message
+from mailweir.relay.rules import Rules, SmtpRules
 from mailweir.session import Recipient, Transaction
-from mailweir.testing.play import Stage
+from mailweir.testing.play import Stage, octets
 from mailweir.verdict import Discard, Reject
 
 Make = Callable[..., Stage]
@@ -239,9 +243,12 @@ def test_a_dropped_recipient_has_its_reply_in_its_place(smtp: Make, others: str)
 def test_bdat_has_one_reply_a_recipient_too(smtp: Make) -> None:
     smtp(protocol="lmtp").play("""
         C> MAIL FROM:<x@y>|RCPT TO:<a@z>|RCPT TO:<b@z>|RCPT TO:<a@z>|BDAT 4|hi|BDAT 0 LAST|NOOP
-        U< MAIL FROM:<x@y>|RCPT TO:<a@z>|RCPT TO:<b@z>|RCPT TO:<a@z>|BDAT 4|hi|BDAT 0 LAST
-        U> 250 ok|250 a|550 b|250 a|250 chunk|250 one
-        C< 250 ok|250 a|550 b|250 a|250 chunk|250 one
+        U< MAIL FROM:<x@y>|RCPT TO:<a@z>|RCPT TO:<b@z>|RCPT TO:<a@z>|BDAT 4|hi
+        U> 250 ok|250 a|550 b|250 a|250 chunk
+        C< 250 ok|250 a|550 b|250 a|250 chunk
+        U< BDAT 0 LAST
+        U> 250 one
+        C< 250 one
         U> 250 two
         C< 250 two
         U< NOOP
@@ -277,3 +284,189 @@ def test_a_client_that_left_is_owed_nothing_before_its_message_is_upstreams(smtp
     assert not played.relay.owes_answer()
     played.play("U> 354 go\nU< Subject: x||hi|.")
     assert played.relay.owes_answer()
+
+
+LAST = """
+    C> BDAT 4 LAST|hi|NOOP
+    U< BDAT 4 LAST|hi
+"""
+
+
+@pytest.mark.parametrize("text", [TEXT, LAST], ids=["DATA", "BDAT"])
+@pytest.mark.parametrize("code", [500, 501, 502, 503, 504])
+def test_a_text_that_was_not_taken_has_one_reply(smtp: Make, text: str, code: int) -> None:
+    """Dovecot 2.3 after a chunk that failed; the client is owed one for each of its recipients all the same."""
+    told = Told()
+    smtp(told, protocol="lmtp").play(f"""
+        {THREE.strip()}
+        {text.strip()}
+        U> {code} no
+        C< {code} no|{code} no
+        U< NOOP
+        U> 250 ok
+        C< 250 ok
+    """)
+    assert told.outcomes == [("rejected", f"{code} no")]
+
+
+@pytest.mark.parametrize("text", [TEXT, LAST], ids=["DATA", "BDAT"])
+def test_a_refusal_that_may_be_all_there_is(smtp: Make, text: str) -> None:
+    """Whether it was meant for all can't be known; that none of the others was told 250 is sure."""
+    smtp(protocol="lmtp").play(f"""
+        {THREE.strip()}
+        {text.strip()}
+        U> 452 no room
+        C< 452 no room
+        T+ 89
+        C< {LOST}
+        C. closed
+        U. aborted
+    """)
+    smtp(protocol="lmtp").play(f"""
+        {THREE.strip()}
+        {text.strip()}
+        U> 250 one
+        C< 250 one
+        T+ 599
+        T+ 1
+        C< {LOST}
+        C. closed
+        U. aborted
+    """)
+
+
+def test_a_delivery_that_takes_its_time_behind_a_refusal(smtp: Make) -> None:
+    smtp(protocol="lmtp").play(f"""
+        {THREE.strip()}
+        {TEXT.strip()}
+        U> 552 one is full
+        C< 552 one is full
+        T+ 59
+        U> 250 two
+        C< 250 two
+        U< NOOP
+    """)
+
+
+FOUR = """
+    C> MAIL FROM:<x@y>|RCPT TO:<a@z>|RCPT TO:<b@z>|RCPT TO:<a@z>|RCPT TO:<c@z>
+    U< MAIL FROM:<x@y>|RCPT TO:<a@z>|RCPT TO:<b@z>|RCPT TO:<a@z>|RCPT TO:<c@z>
+    U> 250 ok|250 a|250 b|250 a|250 c
+    C< 250 ok|250 a|250 b|250 a|250 c
+"""
+DEATHS = {
+    "closes": ("U! gone", 0),
+    "resets": ("U! reset", 0),
+    "says goodbye": ("U> 421 bye", 1),
+    "says goodbye in two lines": ("U> 421-so long|421 bye", 1),
+    "says garbage": ("U> hello?", 0),
+    "says half a line": ("U> 250 \\" + "\nU! gone", 0),
+    "says half a reply": ("U> 250-one|250-" + "\nU! reset", 0),
+    "never ends its reply": ("U> " + "250-and|" * 1001, 0),
+    "says a line that is too long": ("U> 250 " + "x" * 5000, 0),
+    "asks for more": ("U> 354 go on", 0),
+    "says nothing": ("T+ 600", 0),
+}
+
+
+@pytest.mark.parametrize("known", [0, 1, 2, 3])
+@pytest.mark.parametrize(("death", "answers"), DEATHS.values(), ids=DEATHS.keys())
+def test_upstream_dies_between_replies(smtp: Make, known: int, death: str, answers: int) -> None:
+    """Four are owed, to two for the same address: `known` were said; what comes then is said, and 451."""
+    replies = ["250-2.0.0 done|250 2.0.0 one", "452 4.2.2 full", "250 2.0.0 three"][:known]
+    stage = smtp(protocol="lmtp").play(FOUR + TEXT)
+    for reply in replies:
+        stage.play(f"U> {reply}\nC< {reply}")
+    own = [death.removeprefix("U> ")] * answers
+    rows = death.splitlines()
+    stage.play("\n".join([*rows, f"C< {'|'.join([*own, *[LOST] * (4 - known - answers)])}", "C. closed"]))
+
+
+Fate = Literal["accepted", "refused", "dropped"]
+Kind = Literal["smtp", "lmtp"]
+
+
+class Fates(Told):
+    """Drops whom a test wants dropped."""
+
+    @hookimpl
+    def rcpt_to(self, recipient: Recipient) -> Any:
+        return Discard("trap") if recipient.local == "dropped" else None
+
+
+@given(
+    st.sampled_from(["smtp", "lmtp"]),
+    st.sampled_from(["smtp", "lmtp"]),
+    st.lists(st.sampled_from(["accepted", "refused", "dropped"]), min_size=1, max_size=6),
+    st.lists(
+        st.sampled_from(["250 ok", "250-so|250 ok", "452 full", "552 full", "503 bad"]),
+        min_size=6,
+        max_size=6,
+    ),
+    st.sampled_from(["", "U! reset", "U! gone", "U> what", "U> 421 bye", "T+ 600"]),
+    st.integers(0, 6),
+    st.booleans(),
+)
+def test_each_is_told_once_and_no_250_is_ours(
+    front: Kind, back: Kind, fates: list[Fate], replies: list[str], death: str, at: int, chunk: bool
+) -> None:
+    """Whoever speaks what, whoever was refused or dropped, and wherever upstream ends."""
+    told = Fates()
+    rules = Rules(upstream="server", smtp=SmtpRules(upstream_protocol=back if back != front else ""))
+    stage = Stage(front, [Plug("fates", told)], rules)
+    stage.play("U> 220 hi\nC< 220 hi")
+    hello = {"smtp": "EHLO", "lmtp": "LHLO"}
+    offer = "250-x|250-CHUNKING|250 PIPELINING"
+    stage.play(f"C> {hello[front]} me\nU< {hello[back]} me\nU> {offer}\nC< {offer}")
+    stage.play("C> MAIL FROM:<x@y>\nU< MAIL FROM:<x@y>\nU> 250 ok\nC< 250 ok")
+    owed: list[Fate] = []
+    for fate in fates:
+        stage.say("client", b"RCPT TO:<%s@z>\r\n" % fate.encode())
+        if stage.upstream.heard:
+            stage.upstream.heard = b""
+            stage.say("upstream", b"250 ok\r\n" if fate == "accepted" else b"550 no\r\n")
+        if stage.client.heard.startswith(b"250"):
+            owed.append(fate)
+        stage.client.heard = b""
+    up = owed.count("accepted")
+    assume(up)
+    stage.say("client", b"BDAT 4 LAST\r\nhi\r\n" if chunk else b"DATA\r\n")
+    if not stage.upstream.heard.endswith(b"hi\r\n"):
+        stage.upstream.heard = b""
+        if not chunk and not stage.client.heard:
+            stage.say("upstream", b"354 go\r\n")
+        if not chunk:
+            stage.say("client", b"hi\r\n.\r\n")
+        if b"DATA" in stage.upstream.heard:
+            stage.say("upstream", b"354 go\r\n")
+    assert stage.upstream.heard.endswith(b"hi\r\n" if chunk else b"hi\r\n.\r\n")
+    stage.upstream.heard = stage.client.heard = b""
+
+    wanted = 1 if back == "smtp" or replies[0].startswith("503") else up
+    said = replies[: min(at, wanted) if death else wanted]
+    for reply in said:
+        stage.say("upstream", octets(reply))
+    if death and len(said) < wanted:
+        what, _, line = death.partition(" ")
+        if what == "U!":
+            stage.relay.upstream_gone(line)
+        elif what == "T+":
+            stage.clock.pump([1.0] * int(line))
+        else:
+            stage.say("upstream", octets(line))
+    codes = [line[:3] for line in stage.client.heard.split(b"\r\n") if line[3:4] == b" "]
+    assert len(codes) == (len(owed) if front == "lmtp" else 1)
+    if front == back == "lmtp":
+        served = iter(reply[:3].encode() for reply in said)
+        rest = said[0][:3].encode() if said and said[0].startswith("503") else b"451"
+        for fate, code in zip(owed, codes, strict=True):
+            assert code == (b"250" if fate == "dropped" else next(served, rest)) or code == b"421"
+    elif front == "smtp":
+        assert (codes == [b"250"]) == (len(said) == wanted and all(reply.startswith("250") for reply in said))
+    else:
+        accepted = bool(said) and said[0].startswith("250")
+        assert all(
+            (code == b"250") == (accepted or fate == "dropped")
+            for fate, code in zip(owed, codes, strict=True)
+        )
+    assert len(told.done) == 1

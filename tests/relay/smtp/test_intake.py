@@ -285,6 +285,40 @@ def test_a_stray_in_a_chunk_that_goes_up_by_data(smtp: Make) -> None:
     """)
 
 
+def test_upstream_has_heard_enough_between_chunks(smtp: Make) -> None:
+    smtp(upto="mail", offer=PLAIN).play(r"""
+        C> BDAT 4|hi|\
+        U< DATA
+        U> 354 go
+        U< hi|\
+        C< 250 4 octets received
+        U> 552 too big
+        U. aborted
+        C> BDAT 6 LAST|QUIT|NOOP
+        C< 552 too big
+        C< 421 session can't go on, start a new one (s1)
+        C. closed
+    """)
+
+
+def test_a_trace_goes_on_top(smtp: Make) -> None:
+    stage = smtp(upto="mail", offer=PLAIN, smtp=SmtpRules(trace="received"))
+    stage.play(r"""
+        C> BDAT 6 LAST|A: b|\
+        U< DATA
+    """).say("upstream", b"354 go\r\n")
+    heard, stage.upstream.heard = stage.upstream.heard, b""
+    assert heard.startswith(b"Received: from me ") and heard.endswith(b"\r\nA: b\r\n.\r\n")
+
+
+def test_loops_are_seen_in_chunks_that_go_up_by_data(smtp: Make) -> None:
+    stage = smtp(upto="mail", offer=PLAIN, smtp=SmtpRules(trace="received"))
+    text = b"Received: x\r\n" * 101
+    stage.say("client", b"BDAT %d LAST\r\n" % len(text) + text)
+    stage.say("upstream", b"354 go\r\n")
+    assert stage.client.heard.startswith(b"554 ") and stage.upstream.state == "aborted"
+
+
 def test_dropped_while_chunks_come(smtp: Make) -> None:
     """Who is told that a message was taken hears it at its end, and not at a chunk."""
 

@@ -30,6 +30,16 @@ ROWS: dict[str, tuple[dict[str, Any], str, str]] = {  # what we know, upstream's
         "x|PIPELINING|CHUNKING|SIZE 10240000",
         "x|PIPELINING|CHUNKING|SIZE 10238976",
     ),
+    "room for a trace": (
+        {"traced": True},
+        "x|PIPELINING|CHUNKING|SIZE 10240000",
+        "x|PIPELINING|CHUNKING|SIZE 10238976",
+    ),
+    "room for both": (
+        {"looked_at": True, "traced": True},
+        "x|PIPELINING|CHUNKING|SIZE 10240000",
+        "x|PIPELINING|CHUNKING|SIZE 10237952",
+    ),
     "our limit": ({"message_size": 5}, "x|PIPELINING|CHUNKING|SIZE 10", "x|PIPELINING|CHUNKING|SIZE 5"),
     "upstream's limit": (
         {"message_size": 50},

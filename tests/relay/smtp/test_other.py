@@ -203,3 +203,23 @@ def test_commands_are_counted(smtp: Make) -> None:
         U< NOOP
     """)
     assert (other.value - before[0], noop.value - before[1]) == (2, 1)
+
+
+def test_a_command_nobody_knows_may_be_a_password(smtp: Make) -> None:
+    """Plugins are asked about it, but it isn't printed, which is how it would get into a trace of calls."""
+    seen: list[tuple[str, str]] = []
+
+    class Looks:
+        @hookimpl
+        def command(self, command: Command) -> None:
+            seen.append((command.name, repr(command)))
+
+    smtp(Looks(), offer="PIPELINING|250 HELP").play("""
+        C> cGFzcw
+        U< cGFzcw
+        U> 500 what
+        C< 500 what
+        C> VRFY bob
+        U< VRFY bob
+    """)
+    assert seen == [("CGFZCW", "Command(unknown)"), ("VRFY", "Command(name='VRFY', arguments=b'bob')")]

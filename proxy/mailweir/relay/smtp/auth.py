@@ -1,6 +1,6 @@
 """AUTH (RFC 4954): the dialogue goes through line by line; its lines are never commands, and never logged.
 
-Where the secret can be read, the chain is asked before upstream sees it. A dialogue that we end ourselves
+Every login that fails is counted, whoever refused it. Where the secret can be read, the chain is asked before upstream sees it. A dialogue that we end ourselves
 is cancelled upstream by `*`, and upstream's reply to that is ours to swallow. A mechanism that may put all
 that follows in a layer of its own turns the session into raw octets.
 """
@@ -8,7 +8,7 @@ that follows in a layer of its own turns the session into raw octets.
 from functools import partial
 
 from mailweir.relay import tally
-from mailweir.relay.sasl import LAYERED, Responses
+from mailweir.relay.sasl import LAYERED, Responses, shown
 from mailweir.relay.smtp import words
 from mailweir.relay.smtp.envelope import after_reset
 from mailweir.relay.smtp.talk import Awaited, Talk
@@ -23,15 +23,27 @@ CANCEL = b"*\r\n"
 
 def auth(talk: Talk, command: Command) -> None:
     """AUTH mechanism [initial-response]."""
-    mechanism, _, initial = command.arguments.strip().partition(b" ")
-    name = mechanism.decode("latin-1").upper()
+    name, initial = _parts(command)
     if not name:
         talk.refuse(words.BAD_ARGUMENTS)
     elif name not in talk.offer.mechanisms:
         withheld = talk.offer.plaintext_withheld(name)
-        talk.refuse(words.LOGIN_FIRST_ENCRYPT if withheld else words.NO_MECHANISM)
+        refuse(talk, command, words.LOGIN_FIRST_ENCRYPT if withheld else words.NO_MECHANISM)
     else:
-        after_reset(talk, partial(Dialogue(talk, name).begin, command.raw, initial.strip()))
+        after_reset(talk, partial(Dialogue(talk, name).begin, command.raw, initial))
+
+
+def refuse(talk: Talk, command: Command, refusal: Answer) -> None:
+    """A login that upstream hears nothing of."""
+    answer = talk.words(refusal)
+    tally.login(talk.session, talk.log, shown(_parts(command)[0]), "", answer, by="mailweir")
+    talk.answer(answer)
+
+
+def _parts(command: Command) -> tuple[str, bytes]:
+    """The mechanism in capitals, and the initial response."""
+    mechanism, _, initial = command.arguments.strip().partition(b" ")
+    return mechanism.decode("latin-1").upper(), initial.strip()
 
 
 class Dialogue:
@@ -65,7 +77,7 @@ class Dialogue:
     def broken(self, error: ProtocolError) -> None:
         """A line that can't go up."""
         self._talk.taker = None
-        self._stop(self._talk.words(Answer(error.code, error.status, error.text)), None)
+        self._cant_read(Answer(error.code, error.status, error.text))
 
     def _judge(self, response: bytes, raw: bytes) -> None:
         """Ask for leave once the credentials are there; what can't be read can't be judged."""
@@ -74,7 +86,7 @@ class Dialogue:
             found = self._responses.take(response)
         except ValueError:
             if talk.chain.listens("login"):
-                self._stop(talk.words(words.BAD_RESPONSE), None)
+                self._cant_read(words.BAD_RESPONSE)
             else:
                 self._send(raw)
             return
@@ -97,9 +109,14 @@ class Dialogue:
 
         talk.ask(asked, "login", session=talk.session, credentials=found)
 
-    def _tally(self, answer: bytes | Decision, *, accepted: bool = False) -> None:
-        talk = self._talk
-        tally.login(talk.session, talk.log, self._mechanism, self._responses.user, answer, accepted=accepted)
+    def _cant_read(self, refusal: Answer) -> None:
+        answer = self._talk.words(refusal)
+        self._tally(answer, by="mailweir")
+        self._stop(answer, None)
+
+    def _tally(self, answer: bytes | Decision, *, accepted: bool = False, by: str = "upstream") -> None:
+        talk, name, user = self._talk, self._mechanism, self._responses.user
+        tally.login(talk.session, talk.log, name, user, answer, accepted=accepted, by=by)
 
     def _send(self, raw: bytes) -> None:
         talk = self._talk

@@ -4,7 +4,6 @@ Whatever becomes of a BDAT, its octets follow on the wire and are taken as octet
 commands is a way in.
 """
 
-from functools import partial
 
 from mailweir.relay.carry import Way, way
 from mailweir.relay.ledger import LIMIT
@@ -15,6 +14,7 @@ from mailweir.relay.smtp.envelope import after_reset
 from mailweir.relay.smtp.intake import Intake
 from mailweir.relay.smtp.mail import Mail
 from mailweir.relay.smtp.talk import Awaited, Talk
+from mailweir.relay.smtp.trace import field
 from mailweir.relay.smtp.words import Answer
 from mailweir.wire.smtp import Bdat, Chunk, Command, Reply
 
@@ -37,11 +37,10 @@ def _bdat(talk: Talk, command: Bdat) -> None:
         swallow(talk, words.NEEDS_MAIL)
     elif isinstance(mail.collecting, Collecting):
         _collect(talk, mail.collecting, command)
-    elif mail.discard or mail.dropped or not _passes(talk, mail):
+    elif mail.discard or mail.dropped or not _passes(talk, mail) or _needs_count(talk, command):
         talk.when_quiet(lambda: _take_in(talk, command))
-    elif not mail.up:  # nor are servers agreed on what a chunk is that they refuse
-        mail.balked = True
-        swallow(talk, talk.dialect.no_recipients)
+    elif not mail.up:  # a chunk that upstream refuses is for some servers none
+        _no_recipients(talk, mail, command)
     else:
         _pass(talk, mail, command)
 
@@ -53,29 +52,43 @@ def _passes(talk: Talk, mail: Mail) -> bool:
     return mail.binary or talk.rules.smtp.bare_newline != "normalize"  # else sizes would change
 
 
+def _needs_count(talk: Talk, command: Bdat) -> bool:
+    """Before the last chunk goes up it must be known how many recipients there are: for none of them LMTP
+    has no reply at all (RFC 2033 4.3), but there are servers that say 503.
+    """
+    return command.last and (talk.dialect.each or talk.upstream_dialect.each)
+
+
+def _no_recipients(talk: Talk, mail: Mail, command: Bdat) -> None:
+    mail.balked = True
+    if command.last and talk.dialect.each:
+        talk.taker = Swallowing(talk)  # a reply here would be taken for that to the next command
+    else:
+        swallow(talk, talk.dialect.no_recipients)
+
+
 def _pass(talk: Talk, mail: Mail, command: Bdat) -> None:
-    """The command goes up at once; the client is read on, since the chunk follows whatever the answer."""
+    """The command goes up at once; the client is read on, since the chunk follows whatever the answer.
+
+    But if it alone ends the text, it waits until a CR at the end of the chunk before it was objected to.
+    """
     assert talk.upstream is not None
+    stamped = command.raw if mail.chunked else _stamped(command, field(talk, mail))
     mail.chunked = True
-    if command.last and not command.size:  # the line alone is the end, so whatever is wrong is wrong now
-        screen = mail.screened(talk.rules)
-        screen.look(b"", end=True)
-        if screen.refusal is not None:
-            talk.when_quiet(partial(_refuse_end, talk, mail, screen.refusal))
-            return
-    passing = Passing(talk, mail, command.last)
+    ends = command.last and not command.size
+    passing = Passing(talk, mail, command.last, withheld=stamped if ends else b"")
     if talk.expect(passing.slot):
-        talk.upstream.write(command.raw)
+        if not ends:
+            talk.upstream.write(stamped)
         _begin(talk, passing)
         talk.release("turn")
 
 
-def _refuse_end(talk: Talk, mail: Mail, refusal: Answer) -> None:
-    talk.taker = Swallowing(talk)
-    if talk.mail is mail:
-        conclude(talk, talk.words(refusal))
-    else:  # MAIL was refused meanwhile
-        talk.refuse(refusal)
+def _stamped(command: Bdat, above: bytes) -> bytes:
+    """The command with so many octets of ours before those of its chunk."""
+    if not above:
+        return command.raw
+    return b"BDAT %d%s\r\n%s" % (command.size + len(above), b" LAST" if command.last else b"", above)
 
 
 def _take_in(talk: Talk, command: Bdat) -> None:
@@ -84,8 +97,7 @@ def _take_in(talk: Talk, command: Bdat) -> None:
     if mail is None:
         swallow(talk, words.NEEDS_MAIL)
     elif not mail.up and not mail.dropped:
-        mail.balked = True
-        swallow(talk, talk.dialect.no_recipients)
+        _no_recipients(talk, mail, command)
     elif mail.discard is None and mail.up and _passes(talk, mail):
         _pass(talk, mail, command)
     else:
@@ -127,12 +139,13 @@ class Swallowing:
 class Passing:
     """Nobody looks: the octets of one chunk go up as they come."""
 
-    __slots__ = ("_ending", "_last", "_mail", "_screen", "_talk", "slot")
+    __slots__ = ("_ending", "_last", "_mail", "_screen", "_talk", "_withheld", "slot")
 
-    def __init__(self, talk: Talk, mail: Mail, last: bool) -> None:
+    def __init__(self, talk: Talk, mail: Mail, last: bool, *, withheld: bytes) -> None:
         self._talk = talk
         self._mail = mail
         self._last = last
+        self._withheld = withheld
         self._screen = mail.screened(talk.rules)
         self._ending = Ending(talk, mail)
         self.slot = Awaited(VERB if last else "BDAT", self._replied)
@@ -145,9 +158,9 @@ class Passing:
             refusal = self._screen.refusal
             if refusal is not None:
                 self._abort(refusal.text)
-            elif octets:
+            elif octets or self._withheld:
                 assert talk.upstream is not None
-                talk.upstream.write(octets)
+                talk.upstream.write(self._withheld + octets)
         if not event.end:
             return
         talk.taker = None

@@ -14,12 +14,14 @@ from mailweir.relay.smtp.intake import Intake
 from mailweir.relay.smtp.mail import Mail
 from mailweir.relay.smtp.screen import Screen
 from mailweir.relay.smtp.talk import Awaited, Talk
+from mailweir.relay.smtp.trace import field
 from mailweir.relay.smtp.words import Answer
 from mailweir.verdict import Decision, Discard
 from mailweir.wire.dots import unstuff
 from mailweir.wire.smtp import Command, Reply, Text
 from mailweir.wire.smtp_text import DotWriter, stuffing
 
+EARLY = "upstream refused a text before its end"
 GO_AHEAD = Answer(354, "", "end data with <CR><LF>.<CR><LF>")
 
 
@@ -60,7 +62,7 @@ def _answered(talk: Talk, mail: Mail, reply: Reply) -> None:
     elif talk.mail is not mail:
         talk.cut_upstream("354 without a transaction")
         return
-    elif talk.dialect.each and not mail.transaction.envelope.accepted:
+    elif (talk.dialect.each or talk.upstream_dialect.each) and not mail.transaction.envelope.accepted:
         talk.cut_upstream("354 without recipients")  # there would be no telling how many replies come
         return
     else:
@@ -98,36 +100,47 @@ def discarded(mail: Mail) -> Decision | None:
 class Passing:
     """Nobody looks: pieces go up as they come, still stuffed."""
 
-    __slots__ = ("_first", "_mail", "_screen", "_talk")
+    __slots__ = ("_first", "_mail", "_refusal", "_screen", "_talk")
 
     def __init__(self, talk: Talk, mail: Mail, screen: Screen) -> None:
         self._talk = talk
         self._mail = mail
         self._screen = screen
         self._first = True
+        self._refusal = b""
+        talk.early = self._turned_down
 
     def take(self, event: Text) -> None:
-        talk, refusal = self._talk, self._screen.refusal
-        if refusal is None:
+        talk = self._talk
+        if not self._refusal:
+            above = field(talk, self._mail) if self._first else b""
             octets = self._passed(event)
+            self._first = False
             refusal = self._screen.refusal
             assert talk.upstream is not None
-            if refusal is not None:
-                talk.orphan(refusal.text)
+            if refusal is None:
+                talk.upstream.write(above + octets)
             else:
-                talk.upstream.write(octets)
+                self._refusal = talk.words(refusal)
+                talk.orphan(refusal.text)
         if not event.end:
             return
         talk.taker = None
-        if refusal is None:
-            expect_end(talk, self._mail)
+        if self._refusal:
+            conclude(talk, self._refusal)
         else:
-            conclude(talk, talk.words(refusal))
+            expect_end(talk, self._mail)
+
+    def _turned_down(self, reply: bytes) -> None:
+        """Upstream has heard enough. The client hears it when it has said all; whether upstream reads the
+        rest as text or as commands is not tried.
+        """
+        self._refusal = reply
+        self._talk.orphan(EARLY)
 
     def _passed(self, event: Text) -> bytes:
         octets = event.octets
         self._mail.transaction.size += len(octets) - stuffing(octets, at_line_start=self._first)
-        self._first = False
         self._screen.look(octets, end=True, stuffed=True)
         return event.raw
 
@@ -143,7 +156,6 @@ class Mending(Passing):
 
     def _passed(self, event: Text) -> bytes:
         octets = unstuff(event.octets, at_line_start=self._first)
-        self._first = False
         self._mail.transaction.size += len(octets)
         octets = self._writer.write(self._screen.look(octets, end=event.end))
         return octets + self._writer.end() if event.end else octets

@@ -1,6 +1,8 @@
 """The final replies to a text: one in SMTP, one for each accepted recipient in LMTP (RFC 2033 4.2).
 
-No 250 is said here that upstream didn't say, but for recipients and messages that a plugin discarded.
+No 250 is said here that upstream didn't say, but for recipients and messages that a plugin discarded. Where
+client and upstream speak different dialects, the one reply of SMTP is said for each recipient, and the one
+recipient that a message from SMTP has upstream gives the one reply.
 """
 
 from collections import deque
@@ -15,58 +17,86 @@ from mailweir.wire.smtp import Reply
 VERB = "end"
 """The verb of the slot that waits for the final replies."""
 
+NOT_TAKEN = frozenset({500, 501, 502, 503, 504})
+"""About the command, not about a recipient (RFC 5321 4.2.3). Dovecot 2.3 refuses the last chunk behind one
+that failed by a single 503, and a text that is too big by a 552 for each recipient."""
+
+GRACE = 60.0
+"""Seconds that the second reply may take if the first one was a refusal: a server may have meant it for all.
+A delivery that takes longer than that is told to come again, and may then be there twice."""
+
 
 class Ending:
-    """Upstream has the whole text; its replies decide."""
+    """Upstream has the whole text; its replies decide.
 
-    __slots__ = ("_accepted", "_left", "_mail", "_said", "_talk")
+    `_owed`: who is yet to be told, one None in SMTP. `_missing`: how many replies of upstream are to come.
+    """
+
+    __slots__ = ("_accepted", "_begun", "_mail", "_missing", "_owed", "_said", "_talk")
 
     def __init__(self, talk: Talk, mail: Mail) -> None:
         self._talk = talk
         self._mail = mail
-        self._left: deque[Recipient | None] | None = None
+        self._begun = False
+        self._owed: deque[Recipient | None] = deque()
+        self._missing = 1
         self._accepted = False
         self._said = b""
 
+    @property
+    def doubtful(self) -> bool:
+        """All that was said is a refusal, and it is not sure that there is more to come."""
+        return self._missing > 0 and bool(self._said) and not self._accepted
+
     def replied(self, reply: Reply) -> None:
-        left = self._begin()
-        self._say_dropped(left)
-        if left:
-            left.popleft()
+        self._begin()
+        self._missing = 0 if not self._said and reply.code in NOT_TAKEN else self._missing - 1
         self._remember(reply.raw)
-        self._say_dropped(left, behind=reply.raw)
-        if left:
-            return
-        self._close()
-        self._talk.settle(b"")
+        one_to_one = self._talk.dialect.each and self._talk.upstream_dialect.each
+        if one_to_one:
+            self._say_next(reply.raw)
+        if self._missing == 0:
+            self._talk.ledger.say(self._rest(reply.raw if one_to_one else self._said))
+            self._close()
+            self._talk.settle(b"")
 
     def lost(self) -> bytes:
         """Upstream is gone: 451 for each reply that didn't come; a second copy is better than none."""
-        left = self._begin()
-        said = b""
-        for recipient in left or [None]:
-            octets = self._talk.words(words.ACCEPTED if self._dropped(recipient) else words.LOST_AT_END)
-            self._remember(octets)
-            said += octets
+        self._begin()
+        lost = self._talk.words(words.LOST_AT_END)
+        said = self._rest(lost)
+        self._remember(lost)
         self._close()
         return said
 
-    def _begin(self) -> "deque[Recipient | None]":
+    def _begin(self) -> None:
         """Only now are all replies to RCPT here, so only now is it known how many come."""
-        if self._left is None:
-            accepted = self._mail.transaction.envelope.accepted if self._talk.dialect.each else []
-            self._left = deque(accepted)
-            if not accepted:
-                self._left.append(None)
-        return self._left
+        if self._begun:
+            return
+        self._begun = True
+        accepted = self._mail.transaction.envelope.accepted
+        self._owed.extend(accepted if self._talk.dialect.each else [])
+        if not self._owed:
+            self._owed.append(None)
+        if self._talk.upstream_dialect.each:
+            self._missing = max(sum(not self._dropped(recipient) for recipient in accepted), 1)
 
-    def _say_dropped(self, left: "deque[Recipient | None]", behind: bytes = b"") -> None:
-        said = behind
-        while left and self._dropped(left[0]):
-            left.popleft()
+    def _say_next(self, reply: bytes) -> None:
+        """To the next whom upstream knows of, and before it to those whom it doesn't."""
+        said = b""
+        while self._owed:
+            if not self._dropped(self._owed.popleft()):
+                said += reply
+                break
             said += self._talk.words(words.ACCEPTED)
-        if said:
-            self._talk.ledger.say(said)
+        self._talk.ledger.say(said)
+
+    def _rest(self, reply: bytes) -> bytes:
+        """What those hear who are yet to be told."""
+        dropped = self._talk.words(words.ACCEPTED)
+        said = b"".join([dropped if self._dropped(recipient) else reply for recipient in self._owed])
+        self._owed.clear()
+        return said
 
     def _dropped(self, recipient: Recipient | None) -> bool:
         return recipient is not None and recipient in self._mail.dropped
@@ -87,6 +117,7 @@ class Ending:
 def expect_end(talk: Talk, mail: Mail) -> None:
     """The end of the text has gone up: from now on only upstream knows."""
     talk.unfinished = False
+    talk.early = None
     ending = Ending(talk, mail)
     talk.ending = ending
     talk.session.state = "end"
@@ -102,6 +133,7 @@ def conclude(talk: Talk, octets: bytes, decision: Decision | None = None, *, las
     mail = talk.mail
     assert mail is not None
     talk.unfinished = False
+    talk.early = None
     talk.session.state = "command"
     talk.owes_reset = not talk.orphaned
     copies = max(len(mail.transaction.envelope.accepted), 1) if talk.dialect.each and last else 1

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from functools import partial
 
 from mailweir.relay.smtp import words
+from mailweir.relay.smtp.dialect import one_line
 from mailweir.relay.smtp.mail import Mail, outcome
 from mailweir.relay.smtp.offer import NOTHING, PARAMETERS, advertise, facts
 from mailweir.relay.smtp.talk import Awaited, Talk
+from mailweir.relay.smtp.trace import hops
 from mailweir.relay.smtp.words import Answer
 from mailweir.session import Envelope, Recipient
 from mailweir.verdict import Accept, Decision, Discard, printable
@@ -30,7 +32,7 @@ def hello(talk: Talk, command: Command) -> None:
             talk.stopped(decision, "helo")
             return
         greets = Awaited(command.verb, partial(_greeted, talk, command.verb, name))
-        talk.forward(command.raw, greets, barrier=True)
+        talk.forward(talk.upstream_dialect.hello(command.verb, command.raw), greets, barrier=True)
 
     talk.ask(asked, "helo", session=talk.session, name=printable(name))
 
@@ -44,7 +46,8 @@ def _greeted(talk: Talk, verb: str, name: str, reply: Reply) -> None:
     talk.owes_reset = False
     talk.must_greet = False
     talk.session.helo = printable(name)
-    octets, talk.offer = reply.raw, NOTHING
+    octets = reply.raw if verb in talk.upstream_dialect.hellos else one_line(reply.raw)
+    talk.offer = NOTHING
     if verb != "HELO":
         octets, talk.offer = advertise(reply.raw, facts(talk.session, talk.chain, talk.rules))
     talk.pipelines = "PIPELINING" in talk.offer.upstream
@@ -87,6 +90,7 @@ def _mail(talk: Talk, command: Command) -> None:
     transaction = talk.session.begin(talk.dialect.stage, talk.clock.seconds())
     transaction.envelope = Envelope(address, given)
     begun = Mail(transaction)
+    begun.hops = hops(talk)
 
     def asked(decision: Decision | None) -> None:
         if decision is None or isinstance(decision.verdict, Accept | Discard):
@@ -176,6 +180,8 @@ def _rcpt(talk: Talk, command: Command) -> None:
         refusal = _unreadable(talk, command)
     else:
         refusal = _parameters(talk, parameters(read.parameters)) if read.parameters else None
+    if refusal is None and current.up and talk.upstream_dialect.each and not talk.dialect.each:
+        refusal = words.ALONE  # its reply to the text could not be said to this client
     if refusal is not None:
         current.refused = True
         talk.refuse(refusal)

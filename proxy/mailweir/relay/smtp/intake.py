@@ -4,12 +4,15 @@
 here before what may leave is `carry`'s to say. However it ends, the client has its whole text consumed.
 """
 
+from functools import partial
+
 from mailweir.relay.carry import Carrier, Way, way
 from mailweir.relay.smtp import words
 from mailweir.relay.smtp.ending import conclude
 from mailweir.relay.smtp.mail import Mail
 from mailweir.relay.smtp.sending import CHUNK, ByBdat, ByData, Sending
 from mailweir.relay.smtp.talk import Talk
+from mailweir.relay.smtp.trace import field, stamp
 from mailweir.verdict import Decision, Discard
 
 EARLY = CHUNK
@@ -45,10 +48,12 @@ class Intake:
         if discard is not None:
             return
         if self._way is Way.PASS:
+            above = field(talk, mail)
             self._sending = self._framing()
-            self._sending.start(iter(()), 0, whole=False)
+            self._sending.start(iter((above,)), len(above), whole=False)
         else:
-            mail.carrier = Carrier(talk, mail.transaction, self._way, self._judged)
+            stamped = partial(stamp, talk, mail)
+            mail.carrier = Carrier(talk, mail.transaction, self._way, self._judged, made=stamped)
 
     def take(self, octets: bytes, *, due: bool, last: bool) -> bool:
         """The next piece. `due`: the client awaits an answer behind it; `last`: and its text ends there.

@@ -4,6 +4,7 @@ from typing import Any, Protocol
 
 from mailweir.relay.carry import Carrier
 from mailweir.relay.rules import Rules
+from mailweir.relay.smtp.hops import Hops
 from mailweir.relay.smtp.screen import Screen
 from mailweir.session import Outcome, Recipient, Transaction
 from mailweir.verdict import Decision
@@ -28,7 +29,7 @@ class Mail:
     client believes them accepted. `collecting` takes the chunks of a text that doesn't pass
     one to one; `amid_data`: it goes up by DATA, so upstream takes for text whatever it hears.
     `last_refusal` is the latest reply that said no to a recipient, and `decision` whose; `turned_down` is
-    the one that said no to DATA or to a chunk.
+    the one that said no to DATA or to a chunk. `hops` looks for loops.
     """
 
     __slots__ = (
@@ -41,6 +42,7 @@ class Mail:
         "decision",
         "discard",
         "dropped",
+        "hops",
         "last_refusal",
         "refused",
         "screen",
@@ -62,6 +64,7 @@ class Mail:
         self.last_refusal = b""
         self.turned_down = b""
         self.decision: Decision | None = None
+        self.hops: Hops | None = None
         self.screen: Screen | None = None
         self.carrier: Carrier | None = None
         self.collecting: Taker | None = None
@@ -90,7 +93,7 @@ class Mail:
     def screened(self, rules: Rules) -> Screen:
         """What looks its text over; the same one for all its chunks."""
         if self.screen is None:
-            self.screen = Screen(rules, self.transaction, binary=self.binary)
+            self.screen = Screen(rules, self.transaction, self.hops, binary=self.binary)
         return self.screen
 
     def close(self) -> None:

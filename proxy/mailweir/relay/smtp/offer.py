@@ -18,7 +18,7 @@ from mailweir.relay.rules import Rules
 from mailweir.session import Session
 
 HEADROOM = 1024
-"""Octets that plugins may add to a header; offered as so much less SIZE (RFC 1870)."""
+"""Octets that plugins may add to a header, and that our own trace may; offered as so much less SIZE (RFC 1870)."""
 
 
 class How(Enum):
@@ -104,6 +104,7 @@ class Facts:
     starttls: bool = False
     plaintext: bool = True
     looked_at: bool = False
+    traced: bool = False
     asked: bool = False
     message_size: int = 0
     refuse_unknown: bool = False
@@ -116,6 +117,7 @@ def facts(session: Session, chain: Chain, rules: Rules) -> Facts:
         starttls=clear and rules.starttls,
         plaintext=rules.plaintext(session),
         looked_at=way(chain) is not Way.PASS,
+        traced=rules.smtp.trace == "received",
         asked=chain.listens("login"),
         message_size=rules.message_size,
         refuse_unknown=rules.refuse_unknown,
@@ -205,7 +207,7 @@ def _size(text: bytes, value: str, facts: Facts) -> bytes:
     """The smaller limit; 0 or none is "no fixed one" (RFC 1870 3)."""
     limits = [facts.message_size] if facts.message_size else []
     if value.isdecimal() and int(value):
-        limits.append(max(int(value) - HEADROOM, 1) if facts.looked_at else int(value))
+        limits.append(max(int(value) - HEADROOM * (facts.looked_at + facts.traced), 1))
     if not limits or str(min(limits)) == value:
         return text
     return b"SIZE %d" % min(limits)

@@ -37,7 +37,7 @@ class Opening:
             talk.part(reply.raw, "upstream refused the session")
             return
         self._greeting = reply.raw
-        hello = f"{talk.dialect.hellos[0]} {talk.rules.hostname}\r\n".encode()
+        hello = f"{talk.upstream_dialect.hellos[0]} {talk.rules.hostname}\r\n".encode()
         self._next(hello, self._announced)
 
     def _announced(self, reply: Reply) -> None:

@@ -16,6 +16,15 @@ from mailweir.verdict import Decision
 from mailweir.wire.smtp import Command, Reply
 
 
+class Unknown(Asked):
+    """A command whose name may be a password that was said a line too late."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Command(unknown)"
+
+
 def plain(talk: Talk, command: Command) -> None:
     """One command, one reply; plugins may refuse it or rewrite its arguments."""
     _ask(talk, command, partial(_forward, talk, command.verb))
@@ -43,7 +52,7 @@ def _ask(talk: Talk, command: Command, then: Callable[[bytes], None]) -> None:
     if not talk.chain.listens("command"):
         then(command.raw)
         return
-    asked = Asked(command.verb, command.arguments)
+    asked = (Asked if command.verb in VERBS else Unknown)(command.verb, command.arguments)
 
     def answered(decision: Decision | None) -> None:
         if decision is not None and not decision.passes:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from mailweir.relay.smtp import auth, bdat, data, envelope, opening, other, words
+from mailweir.relay.smtp.ending import GRACE
 from mailweir.relay.smtp.ending import VERB as END
 from mailweir.relay.smtp.opening import Opening
 from mailweir.relay.smtp.talk import Talk
@@ -67,7 +68,7 @@ class SmtpRelay(Talk):
         self.counts["other" if handler is None else verb].add()
         if self.mail is not None and self.mail.amid_data and bdat.amid_data(self, event):
             return
-        if self.orphaned:
+        if self.orphaned and not (verb == "BDAT" and self.mail is not None and self.mail.collecting):
             self._orphan(verb)
             return
         refusal = self._too_early(verb)
@@ -75,6 +76,8 @@ class SmtpRelay(Talk):
             (handler or other.unknown)(self, event)
         elif verb == "BDAT":
             bdat.swallow(self, refusal)
+        elif verb == "AUTH":
+            auth.refuse(self, event, refusal)
         else:
             self.refuse(refusal)
 
@@ -84,6 +87,8 @@ class SmtpRelay(Talk):
         slot = self.ledger.head
         if reply.code == 421:
             self._dismissed(reply)
+        elif slot is None and self.early is not None and reply.code >= 400:
+            self.early(reply.raw)
         elif slot is None:
             self.cut_upstream("a reply that nobody asked for")
         elif 300 <= reply.code < 400 and slot.verb in FINAL:
@@ -183,7 +188,9 @@ class SmtpRelay(Talk):
         if not self._greeted:
             return min(GREETING, self.rules.upstream_reply or GREETING), "upstream"
         if (self.ledger and (self.taker is None or self.held())) or self.pump is not None:
-            return self.rules.upstream_reply, "upstream"
+            limit = self.rules.upstream_reply
+            doubtful = self.ending is not None and self.ending.doubtful
+            return (min(limit or GRACE, GRACE) if doubtful else limit), "upstream"
         return self.rules.client_idle or IDLE, "client"
 
     def on_silence(self, leg: Leg) -> None:

@@ -61,8 +61,18 @@ class Sending(ABC):
         talk.session.state = "sending"
         talk.unfinished = True
         talk.hold("sending")
+        talk.early = self._turned_down
         talk.pump = Pump(talk.upstream, pieces, self._sent, partial(talk.take_turns, "upstream"))
         talk.pump.run()
+
+    def _turned_down(self, reply: bytes) -> None:
+        """Upstream has heard enough in the middle of what it was to hear."""
+        talk = self._talk
+        talk.pump = None
+        self._mail.amid_data = False
+        talk.orphan("upstream refused a text before its end")
+        self._refused(reply)
+        talk.release("sending")
 
     def _sent(self) -> None:
         talk = self._talk
@@ -72,6 +82,8 @@ class Sending(ABC):
         else:
             talk.session.state = "text"
             talk.unfinished = self._mail.amid_data
+            if not talk.unfinished:
+                talk.early = None
             self._more()
         talk.release("sending")
 

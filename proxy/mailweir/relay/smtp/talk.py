@@ -15,7 +15,7 @@ from mailweir.relay.conversation import Conversation
 from mailweir.relay.ledger import LIMIT, Ledger, Slot
 from mailweir.relay.meeting import Meeting
 from mailweir.relay.smtp import words
-from mailweir.relay.smtp.dialect import DIALECTS
+from mailweir.relay.smtp.dialect import DIALECTS, Dialect
 from mailweir.relay.smtp.mail import Mail, Taker
 from mailweir.relay.smtp.offer import NOTHING, Offer
 from mailweir.relay.smtp.words import Answer
@@ -32,6 +32,10 @@ VERBS = (
 
 class Final(Protocol):
     """Who waits for the final replies to a text."""
+
+    @property
+    def doubtful(self) -> bool:
+        """It is not sure that there are more to come."""
 
     def lost(self) -> bytes:
         """Upstream is gone: what is said for each reply that did not come."""
@@ -50,7 +54,11 @@ class Awaited(Slot):
 
 
 class Talk(Conversation):
-    """The common part of the SMTP relay; `SmtpRelay` adds who handles which verb."""
+    """The common part of the SMTP relay; `SmtpRelay` adds who handles which verb.
+
+    `dialect` is what the client speaks, `upstream_dialect` what the server does. `early` is called with a
+    refusal that upstream says in the middle of a text.
+    """
 
     from_client: CommandReader
     from_upstream: ReplyReader
@@ -69,11 +77,17 @@ class Talk(Conversation):
         self.owes_reset = False
         self.taker: Taker | None = None
         self.ending: Final | None = None
+        self.early: Callable[[bytes], None] | None = None
         self.pump: Pump | None = None
         self.unfinished = False
         self.orphaned = False
         self.closing = False
         self._waiting: Callable[[], None] | None = None
+
+    @property
+    def upstream_dialect(self) -> Dialect:
+        """Looked up each time: where a plugin names the upstream it is only known once that is dialled."""
+        return DIALECTS[self.rules.smtp.upstream_protocol or self.session.protocol]
 
     # Asking.
 
@@ -218,6 +232,7 @@ class Talk(Conversation):
         self.close_reason(reason)
         self.orphaned = True
         self.unfinished = False
+        self.early = None
         assert self.upstream is not None
         self.upstream.abort()
 
