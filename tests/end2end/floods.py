@@ -215,7 +215,7 @@ def deaf_client(start: Start, folder: Path, size: int) -> None:
         while peer.line():
             peer.say(b"250 " + b"x" * 1000 + b"\r\n")
 
-    with flooded(start, folder, talkative) as flood:
+    with flooded(start, folder, talkative, limits={"idle_commands": "none"}) as flood:
         flood.client.connection.settimeout(2)
         assert flood.pour(b"NOOP\r\n" * 10_000, size) < 32 * MIB
 

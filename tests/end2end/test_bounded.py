@@ -42,7 +42,7 @@ def test_a_reply_without_end(start: Start, tmp_path: Path, stage: str, begin: by
     floods.raving_server(start, tmp_path, SIZE, stage, begin, piece)
 
 
-@pytest.mark.parametrize("limit", [None])
+@pytest.mark.parametrize("limit", [1000, None])
 def test_a_hundred_thousand_recipients(start: Start, tmp_path: Path, limit: int | None) -> None:
     floods.many_recipients(start, tmp_path, 100_000, limit)
 

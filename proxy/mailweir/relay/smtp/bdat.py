@@ -4,7 +4,6 @@ Whatever becomes of a BDAT, its octets follow on the wire and are taken as octet
 commands is a way in.
 """
 
-
 from mailweir.relay.carry import Way, way
 from mailweir.relay.ledger import LIMIT
 from mailweir.relay.smtp import words
