@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MADE := .venv/.made
 MADE_DEV := .venv/.made-dev
+NODE := .build/node
 # What pytest is told besides; `make test ARGS="-k dkim"`
 ARGS ?=
 JOBS ?= 2
@@ -12,7 +13,7 @@ JOBS ?= 2
 
 help:
 	@echo 'make demo    the whole journey of a message through mailweir, told as a story (no root needed)'
-	@echo 'make test    lint, types and all tests, with real Postfix and Dovecot (root, to run Postfix)'
+	@echo 'make test    lint, types and all tests, with real mail servers and clients (root, to run them)'
 	@echo 'make lint    ruff and mypy alone'
 	@echo 'make soak    long runs; SOAK_MINUTES, _MESSAGES, _GIGABYTES, _SESSIONS, _RECIPIENTS set how long'
 	@echo 'make bench   CPU per message and per octet beside HAProxy, in one run; BENCH_SECONDS, BENCH_ROUNDS'
@@ -38,8 +39,15 @@ lint: $(MADE_DEV)
 	@echo '== mypy'
 	@$(BIN)/mypy
 
+$(NODE)/.made: tests/end2end/nodemailer/package-lock.json tests/end2end/nodemailer/package.json
+	@mkdir -p $(NODE)
+	@cp $^ $(NODE)
+	@npm ci --prefix $(NODE) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 test: lint
 	@.ci/packages.sh test
+	@$(MAKE) --no-print-directory $(NODE)/.made
 	@echo '== pytest'
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not soak' $(ARGS)
 

@@ -4,7 +4,8 @@
 # Only what is missing is fetched. Nothing that it installs is started, now or at the next boot, and nothing
 # is configured in /etc: the tests run servers of their own from temporary folders. A package that would
 # make apt remove another one (Postfix, where Exim is the mail server) is not installed but unpacked into
-# .build/debian, and run from there.
+# .build/debian, and run from there. So are the mail servers of which a machine can have only one and the
+# tests want several.
 set -eu
 cd "$(dirname "$0")/.."
 say() { echo "packages: $*"; }
@@ -19,11 +20,17 @@ dovecot-core /usr/lib/dovecot/auth
 dovecot-imapd /usr/lib/dovecot/imap
 dovecot-pop3d /usr/lib/dovecot/pop3
 dovecot-lmtpd /usr/lib/dovecot/lmtp
+dovecot-submissiond /usr/lib/dovecot/submission
+exim4-daemon-light exim4
+opensmtpd smtpctl
 curl curl
 swaks swaks
 libnet-ssleay-perl /usr/share/doc/libnet-ssleay-perl
 libauthen-sasl-perl /usr/share/doc/libauthen-sasl-perl
+libdigest-hmac-perl /usr/share/doc/libdigest-hmac-perl
 msmtp msmtp
+nodejs node
+npm npm
 isync mbsync
 fetchmail fetchmail
 opendkim opendkim
@@ -35,6 +42,7 @@ libc6-dev /usr/include/stdio.h
 haproxy haproxy
 dovecot-core /usr/lib/dovecot/auth
 dovecot-imapd /usr/lib/dovecot/imap'
+never_installed=' exim4-daemon-light opensmtpd '
 
 case ${1-} in
 test) needs=$test_needs ;;
@@ -82,7 +90,7 @@ quiet_install() {
 }
 units() { # services that the packages brought
     for package in "$@"; do
-        dpkg -L "$package" 2>/dev/null | sed -n 's,^\(/usr\)\{0,1\}/lib/systemd/system/\([^@/]*\.\(service\|socket\|timer\)\)$,\2,p'
+        dpkg -L "$package" 2>/dev/null | sed -n 's#^\(/usr\)\{0,1\}/lib/systemd/system/\([^@/]*\.\(service\|socket\|timer\)\)$#\2#p'
     done
 }
 
@@ -92,6 +100,13 @@ looked_at=
 sort_out() { # decides what becomes of a package: into `install`, or unpacked with all that it needs
     case " $looked_at " in *" $1 "*) return ;; esac
     looked_at="$looked_at $1"
+    case $never_installed in
+    *" $1 "*)
+        say "unpacking $1 into $unpacked"
+        unpack "$1" 'lib'
+        return
+        ;;
+    esac
     removed=$(apt-get install -s --no-install-recommends "$1" 2>/dev/null | sed -n 's/^Remv \([^ ]*\).*/\1/p')
     if [ -z "$removed" ]; then
         install="$install $1"
@@ -99,12 +114,15 @@ sort_out() { # decides what becomes of a package: into `install`, or unpacked wi
     fi
     # shellcheck disable=SC2086
     say "$1 would remove" $removed "from this machine: unpacking it into $unpacked instead"
+    unpack "$1" ''
+}
+unpack() { # a package, and sort out those it depends on whose names begin with $2
     mkdir -p "$unpacked"
     rm -f "$unpacked/../$1"_*.deb
     (cd "$unpacked/.." && apt-get download -qq -o APT::Sandbox::User=root "$1")
     dpkg -x "$unpacked/../$1"_*.deb "$unpacked"
     for needed in $(apt-cache depends --no-recommends --no-suggests "$1" |
-        sed -n 's/^ *\(Pre\)\{0,1\}Depends: \([^<]*\)$/\2/p'); do
+        sed -n "s/^ *\(Pre\)\{0,1\}Depends: \($2[^<]*\)\$/\2/p"); do
         installed "$needed" || sort_out "$needed"
     done
 }

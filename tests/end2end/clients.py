@@ -18,9 +18,19 @@ from end2end.house import Road
 from end2end.machine import locate, run
 
 SENDER = "writer@example.net"
+TRACE = (b"return-path", b"delivered-to", b"received", b"content-length")
+"""Fields that servers put on top."""
 
 Submit = Callable[[Road, str, bytes, Path], None]
 Read = Callable[[Road, str, Path], list[bytes]]
+
+
+def delivered(message: bytes) -> bytes:
+    """A message as it was written: without what servers put on top, lines ending in CRLF."""
+    lines = message.replace(b"\r\n", b"\n").split(b"\n")
+    while lines and (lines[0][:1] in b"\t " or lines[0].partition(b":")[0].lower() in TRACE):
+        del lines[0]
+    return b"\r\n".join(lines)
 
 
 def trust(road: Road) -> ssl.SSLContext:

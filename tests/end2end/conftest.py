@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from end2end.house import ROADS, House, Road
+from end2end.peers import Peers
 from end2end.tls import Papers, issue
 from end2end.weir import Mailweir, Start
 
@@ -57,6 +58,14 @@ def house(place: Path, papers: Papers) -> Iterator[House]:
     house = House(place, papers)
     yield house
     house.stop()
+
+
+@pytest.fixture(scope="session")
+def peers(place: Path, papers: Papers) -> Iterator[Peers]:
+    """Postfix, Exim, OpenSMTPD, two of Dovecot's servers, and mailweir in front of each."""
+    peers = Peers(place / "peers", papers)
+    yield peers
+    peers.stop()
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,19 @@
 """A private Dovecot: IMAP, POP3 and LMTP, in clear, by STARTTLS and in TLS; also Postfix's SASL.
 
-Everybody may log in with the password `secret`; a user is whatever stands before the `@`.
+Everybody may log in with the same password; a user is whatever stands before the `@`.
 """
 
 import os
 import pwd
+from collections.abc import Mapping
 from pathlib import Path
 
 from end2end.machine import UNPACKED, Daemon, free_port, locate
 from end2end.tls import Papers
 
-PASSWORD = "secret"
+PASSWORD = "sesame-4Kq7vZ"
+WRONG_PASSWORD = "barley-9Xw2pQ"
+"""Like no other words, so that they are found wherever they were said (`leaks`)."""
 
 CONFIGURATION = """
 protocols = imap pop3 lmtp
@@ -112,15 +115,20 @@ protocol lmtp {{
 
 
 class Dovecot:
-    """The running server; `ports` by the names of its listeners (imap, imaps, pop3, pop3s, lmtp, lmtps, sasl)."""
+    """The running server; `ports` by the names of its listeners (imap, imaps, pop3, pop3s, lmtp, lmtps, sasl).
 
-    def __init__(self, folder: Path, papers: Papers) -> None:
+    `more` is configuration behind ours, `others` the ports that it opens.
+    """
+
+    def __init__(
+        self, folder: Path, papers: Papers, more: str = "", others: Mapping[str, int] | None = None
+    ) -> None:
         program = locate("dovecot")
         libexec = locate("/usr/lib/dovecot/imap").parent
         self.folder = folder
         self.ports = {
             name: free_port() for name in ("imap", "imaps", "pop3", "pop3s", "lmtp", "lmtps", "sasl")
-        }
+        } | dict(others or {})
         homes = folder / "homes"
         homes.mkdir()
         user = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
@@ -137,6 +145,7 @@ class Dovecot:
                 user=user.pw_name,
                 ports=self.ports,
             )
+            + more
         )
         self.daemon = Daemon(
             [program, "-F", "-c", configuration],

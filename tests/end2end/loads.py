@@ -174,7 +174,11 @@ def pipelined(start: Start, count: int) -> None:
             peer.say(b"250 2.0.0 a reply that is longer than the command\r\n" * lines.count(b"\n"))
 
     fake = Fake(server)
-    weir = start({"in": {"protocol": "smtp", "upstream": "out"}}, {"out": fake.upstream})
+    weir = start(
+        {"in": {"protocol": "smtp", "upstream": "out"}},
+        {"out": fake.upstream},
+        limits={"idle_commands": "none"},
+    )
     client = connect(weir.port)
     client.reply()
     with no_growth(weir):

@@ -4,10 +4,10 @@ import smtplib
 
 import pytest
 
-from end2end.clients import SENDER
+from end2end.clients import SENDER, delivered
 from end2end.fakes import connect
 from end2end.house import House
-from end2end.test_journey import MESSAGE, delivered
+from end2end.test_journey import MESSAGE
 from end2end.weir import Mailweir, Start
 
 pytestmark = pytest.mark.real

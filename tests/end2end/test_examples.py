@@ -11,11 +11,11 @@ import dkim
 import pytest
 from ruamel.yaml import YAML
 
-from end2end.clients import SENDER
+from end2end.clients import SENDER, delivered
 from end2end.dovecot import PASSWORD
 from end2end.house import House
 from end2end.machine import ROOT, free_port, wait_until
-from end2end.test_journey import MESSAGE, delivered
+from end2end.test_journey import MESSAGE
 from end2end.tls import Papers
 from end2end.weir import Mailweir, Start, program
 

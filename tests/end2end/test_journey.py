@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from end2end import clients
-from end2end.clients import READ, SENDER, SUBMIT, Read, Submit
+from end2end.clients import READ, SENDER, SUBMIT, Read, Submit, delivered
 from end2end.dovecot import PASSWORD
 from end2end.house import House, Road
 
@@ -35,15 +35,6 @@ MESSAGE = (
     b"\r\n" + b"a long line " * 70 + b"\r\n"
     b"the end\r\n"
 )
-TRACE = (b"return-path", b"delivered-to", b"received", b"content-length")
-
-
-def delivered(message: bytes) -> bytes:
-    """A message as it was written: without what servers put on top, lines ending in CRLF."""
-    lines = message.replace(b"\r\n", b"\n").split(b"\n")
-    while lines and (lines[0][:1] in b"\t " or lines[0].partition(b":")[0].lower() in TRACE):
-        del lines[0]
-    return b"\r\n".join(lines)
 
 
 @pytest.mark.parametrize("submit", SUBMIT.values(), ids=SUBMIT.keys())

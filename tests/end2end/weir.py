@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from end2end import leaks
+from end2end.dovecot import PASSWORD, WRONG_PASSWORD
 from end2end.machine import Daemon, free_port, wait_until
 
 Configuration = Mapping[str, Any]
@@ -48,7 +50,8 @@ class Mailweir:
     """A running proxy, ready; `ports` by the names of its listeners.
 
     A listener without `listen` gets a free port. Ending it fails the test if it logged an internal error,
-    or a traceback that `forgives` does not match.
+    or a traceback that `forgives` does not match, or if a password that the tests log in with is in its
+    log or its metrics, in any form.
     """
 
     def __init__(
@@ -138,10 +141,13 @@ class Mailweir:
         os.kill(self.pid, signal.SIGHUP)
 
     def stop(self) -> None:
-        """End it, and judge its log."""
+        """End it, and judge what it wrote."""
         self.daemon.must_live()
+        metrics = self.get("/metrics")
         code = self.daemon.stop(15)
         log = self.daemon.output()
+        for secret in (PASSWORD, WRONG_PASSWORD):
+            assert not leaks.found(secret, log) and not leaks.found(secret, metrics), secret
         assert code == 0, f"mailweir ended with {code}\n{log}"
         assert "internal error" not in log, log
         for line in log.splitlines():

@@ -8,9 +8,9 @@ import ssl
 import pytest
 
 from mailweir import metrics
-from mailweir.net.connection import HANDSHAKE, LINGER
+from mailweir.net.connection import GATHERED, HANDSHAKE, HURRIED, LINGER
 from mailweir.net.transport import WRITE_BUFFER
-from net.bench import Bench, echo
+from net.bench import Bench, Forwarder, echo
 
 PIECE = 256 * 1024
 """What one read of the loop gives at most."""
@@ -265,6 +265,117 @@ def test_close_waits_for_the_peer_and_not_for_ever(bench: Bench) -> None:
             bench.clock.advance(1)
             await bench.until(lambda: not len(bench.register))
             assert not leg._kept and bench.relay.events[-1].startswith("client gone")
+
+    bench.run(main())
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_peer_has_less_time_once_we_want_to_stop(bench: Bench, when: str) -> None:
+    async def main() -> None:
+        async with bench.server(silent) as address, bench.listener(bench.upstream(address)) as listener:
+            reader, _ = await bench.dial(listener)
+            await bench.until(lambda: bool(bench.relays))
+            await bench.relay.ready.wait()
+            leg = bench.legs[0]
+            if when == "after":
+                bench.relay.client.close()
+                bench.clock.advance(1)
+            leg.retire()
+            assert await reader.read() == b""
+            bench.clock.advance(HURRIED - 0.5)
+            await asyncio.sleep(0.01)
+            assert len(bench.register) == 1
+            bench.clock.advance(0.5)
+            await bench.until(lambda: not len(bench.register))
+
+    bench.run(main())
+
+
+def test_who_has_not_arrived_is_turned_away_when_we_stop(bench: Bench) -> None:
+    async def main() -> None:
+        upstream = bench.upstream("127.0.0.1:9")
+        async with bench.listener(upstream, layer=bench.layer("localhost"), implicit=True) as listener:
+            await bench.dial(listener)
+            await bench.until(lambda: bool(bench.legs))
+            bench.legs[0].retire()
+            await bench.until(lambda: not len(bench.register))
+
+    bench.run(main())
+
+
+GROUP = b"".join(b"RCPT TO:<%d@example.org>\r\n" % number for number in range(100))
+
+
+@pytest.mark.parametrize("count", [1, 100])
+def test_what_is_written_in_one_go_leaves_in_one_piece(
+    bench: Bench, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A group of commands that the relay took apart, and the group of their answers."""
+    monkeypatch.setattr(Forwarder, "client_octets", by_line)
+    group = GROUP[: GROUP.index(b"<%d@" % count)] if count < 100 else GROUP
+
+    async def main() -> None:
+        pieces: list[bytes] = []
+
+        async def keeps(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while piece := await reader.read(1 << 16):
+                pieces.append(piece)
+
+        async with bench.server(keeps) as address, bench.listener(bench.upstream(address)) as listener:
+            reader, writer = await bench.dial(listener)
+            await bench.until(lambda: bool(bench.relays))
+            await bench.relay.ready.wait()
+            writer.write(group)
+            assert await reader.read(1 << 16) == group
+            await bench.until(lambda: b"".join(pieces) == group)
+            assert len(pieces) == 1
+
+    bench.run(main())
+
+
+def by_line(relay: Forwarder, data: bytes) -> None:
+    assert relay.upstream is not None
+    for line in data.splitlines(keepends=True):
+        relay.upstream.write(line)
+        relay.client.write(line)
+
+
+@pytest.mark.parametrize(("end", "heard"), [("close", b"a\nb\n"), ("abort", b"")])
+def test_what_was_gathered_leaves_before_the_end(
+    bench: Bench, end: str, heard: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ends(relay: Forwarder, data: bytes) -> None:
+        by_line(relay, data)
+        getattr(relay.client, end)()
+        by_line(relay, data)
+
+    monkeypatch.setattr(Forwarder, "client_octets", ends)
+
+    async def main() -> None:
+        async with bench.server(silent) as address, bench.listener(bench.upstream(address)) as listener:
+            reader, writer = await bench.dial(listener)
+            await bench.until(lambda: bool(bench.relays))
+            await bench.relay.ready.wait()
+            writer.write(b"a\nb\n")
+            try:
+                assert await reader.read() == heard
+            except ConnectionError:
+                assert end == "abort"
+
+    bench.run(main())
+
+
+@pytest.mark.parametrize("size", [GATHERED - 1, GATHERED, 3 * GATHERED])
+def test_large_pieces_keep_their_place(bench: Bench, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Forwarder, "client_octets", by_line)
+    said = b"small\n" * 5000 + b"x" * size + b"\nsmall\n"
+
+    async def main() -> None:
+        async with bench.server(echo) as address, bench.listener(bench.upstream(address)) as listener:
+            reader, writer = await bench.dial(listener)
+            monkeypatch.setattr(Forwarder, "upstream_octets", lambda relay, data: None)
+            writer.write(said)
+            assert await reader.readexactly(len(said)) == said
 
     bench.run(main())
 

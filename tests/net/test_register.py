@@ -17,6 +17,8 @@ class Somebody:
 
     def abort(self) -> None: ...
 
+    def retire(self) -> None: ...
+
 
 def test_limits() -> None:
     register = Register(sessions=3, sessions_per_client=2)

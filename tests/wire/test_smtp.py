@@ -261,6 +261,23 @@ def test_a_line_without_end_is_not_kept() -> None:
     assert reader.pending <= COMMAND_LINE
 
 
+@pytest.mark.parametrize(
+    ("behind", "only"),
+    [(b"QUIT\r\n", True), (b"quit\r\n", True), (b"", False), (b"QUIT", False), (b"QUIT now\r\n", False)]
+    + [(b"QUIT\r\nNOOP\r\n", False), (b"QUIT\r\nN", False), (b"NOOP\r\nQUIT\r\n", False)],
+)
+def test_only_one_command_is_left(behind: bytes, only: bool) -> None:
+    reader = CommandReader()
+    reader.feed(b"DATA\r\n")
+    reader.next()
+    reader.expect_text()
+    reader.feed(b"QUIT\r\n")
+    assert not reader.only(b"QUIT")  # of the text
+    reader.feed(b".\r\n" + behind)
+    reader.next()
+    assert reader.only(b"QUIT") is only
+
+
 def test_what_is_secret_is_not_shown() -> None:
     reader = CommandReader()
     reader.feed(b"AUTH PLAIN AHUAcA==\r\nAHUAcA==\r\n")

@@ -170,10 +170,7 @@ class Service:
         limit = self._generations[-1].configuration.limits.drain
         log.logger().info("stopping", sessions=len(self._register), drain=limit)
         for entry in self._register:
-            if entry.relay is None:
-                entry.abort()
-            else:
-                entry.relay.retire()
+            entry.retire()
         await _first(limit, self._register.emptied(), hurry)
         if len(self._register):
             log.logger().warning("sessions cut off", sessions=len(self._register))

@@ -37,6 +37,12 @@ HANDSHAKE = 30.0
 LINGER = 30.0
 """Seconds after `close` for the peer to take what was written, and to end its half."""
 
+GATHERED = 16 * 1024
+"""Octets up to which what is written in one turn leaves in one piece; more leave at once."""
+
+HURRIED = 5.0
+"""The same once we want to stop."""
+
 
 class Phase(Enum):
     """What a connection does. From any of them it may be lost."""
@@ -65,12 +71,15 @@ class Connection(Protocol):
         """Takes what the peer says; the relay's method, once there is a relay."""
         self._clock = clock
         self._phase = Phase.OPEN
+        self._gathered: list[bytes] | None = None
+        self._weight = 0
         self._pauses: set[str] = set()
         self._kept: deque[bytes] = deque()
         self._reading = True
         self._delivery: IDelayedCall | None = None
         self._layer: TLSMemoryBIOProtocol | None = None
         self._deadline: IDelayedCall | None = None
+        self._linger = LINGER
         self._reason = ""
         self._lost: str | None = None
         self._heard_all = False
@@ -103,6 +112,10 @@ class Connection(Protocol):
         """Who must not be read while this leg is full."""
 
     @abstractmethod
+    def mate(self) -> "Connection | None":
+        """The session's other leg, if there is one now."""
+
+    @abstractmethod
     def half_closed(self) -> None:
         """The peer said, in clear, that it will say nothing more."""
 
@@ -117,7 +130,18 @@ class Connection(Protocol):
     # What the relay calls: `relay.side.Side`.
 
     def write(self, data: bytes) -> None:
-        if self._phase is Phase.OPEN or self._phase is Phase.HANDSHAKE:
+        if self._phase is not Phase.OPEN and self._phase is not Phase.HANDSHAKE:
+            return
+        gathered = self._gathered
+        if gathered is None:
+            self._out.write(data)
+        elif len(data) < GATHERED:
+            gathered.append(data)
+            self._weight += len(data)
+            if self._weight >= GATHERED:
+                self._send()
+        else:
+            self._send()
             self._out.write(data)
 
     def pause(self, why: str) -> None:
@@ -137,6 +161,7 @@ class Connection(Protocol):
             return
         if self._phase is not Phase.OPEN:
             return
+        self._send()
         self._phase = Phase.HANDSHAKE
         self._deadline = self._clock.callLater(HANDSHAKE, self._handshake_late)
         self._wire.unregisterProducer()
@@ -153,9 +178,10 @@ class Connection(Protocol):
         if self._phase is not Phase.OPEN:
             self.abort()
             return
+        self._send()
         self._deaf()
         self._out.unregisterProducer()
-        self._deadline = self._clock.callLater(LINGER, self._wire.abortConnection)
+        self._deadline = self._clock.callLater(self._linger, self._wire.abortConnection)
         if self._layer is not None:
             self._layer.loseConnection()
         elif self._heard_all:
@@ -176,6 +202,13 @@ class Connection(Protocol):
         """Abort, and let that be the reason that is told."""
         self._reason = self._reason or reason
         self.abort()
+
+    def hurry(self) -> None:
+        """From now on, and if it is closing already, the peer has less time to end its half."""
+        self._linger = HURRIED
+        deadline = self._deadline if self._phase is Phase.CLOSING else None
+        if deadline is not None and deadline.getTime() > self._clock.seconds() + HURRIED:
+            deadline.reset(HURRIED)
 
     def report(self, reason: str) -> None:
         """Tell the end before the socket's."""
@@ -198,7 +231,7 @@ class Connection(Protocol):
                 self._reading = False
                 self._wire.pauseProducing()
         elif self._phase is Phase.OPEN:
-            self.received(data)
+            self._hand_on(data)
 
     def readConnectionLost(self) -> None:
         self._heard_all = True
@@ -249,6 +282,32 @@ class Connection(Protocol):
 
     # Inside.
 
+    def _hand_on(self, data: bytes) -> None:
+        """Give octets to the relay. What it writes meanwhile, to either leg, leaves as a group.
+
+        The loop would send each write in a packet of its own.
+        """
+        mate = self.mate()
+        self._gathered = []
+        if mate is not None:
+            mate._gathered = []
+        try:
+            self.received(data)
+        finally:
+            self._send()
+            self._gathered = None
+            if mate is not None:
+                mate._send()
+                mate._gathered = None
+
+    def _send(self) -> None:
+        """What was gathered leaves."""
+        gathered = self._gathered
+        if gathered:
+            self._gathered = []
+            self._weight = 0
+            self._out.write(gathered[0] if len(gathered) == 1 else b"".join(gathered))
+
     def _deliver_soon(self) -> None:
         if self._delivery is None:
             self._delivery = self._clock.callLater(0, self._deliver)
@@ -256,7 +315,7 @@ class Connection(Protocol):
     def _deliver(self) -> None:
         self._delivery = None
         while self._kept and not self._pauses:
-            self.received(self._kept.popleft())
+            self._hand_on(self._kept.popleft())
         if self._kept:
             return
         if self._lost is not None:
@@ -274,6 +333,8 @@ class Connection(Protocol):
         if self._phase is Phase.HANDSHAKE:
             self._fail_handshake(self._reason or "given up during the TLS handshake")
         self._phase = Phase.CLOSING
+        if self._gathered:
+            self._gathered = []
         self._calm()
         self._forget()
         self._drain()

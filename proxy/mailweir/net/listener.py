@@ -88,6 +88,9 @@ class ClientSide(Connection):
         """A client that takes no answers gets none of its next commands read either."""
         return (self,) if self._upstream is None else (self, self._upstream)
 
+    def mate(self) -> Connection | None:
+        return self._upstream
+
     def write(self, data: bytes) -> None:
         super().write(data)
         if self._heard_all:
@@ -108,12 +111,21 @@ class ClientSide(Connection):
     def released(self) -> None:
         self._register.leave(self)
 
+    def retire(self) -> None:
+        """End at the next border; who is only about to arrive is turned away."""
+        self.hurry()
+        if self.relay is None:
+            self.abort()
+        else:
+            self.relay.retire()
+
     def _arrive(self) -> None:
         self.relay = relay = self.welcome.make(self.session, self, self._dial)
         self.received = relay.client_octets
         relay.arrived()
 
     def _dial(self, relay: Relay, name: str) -> None:
+        self._upstream = None
         upstream = self.welcome.upstreams.get(name)
         if upstream is None:
             relay.upstream_failed(f"there is no upstream {name!r} in the configuration")

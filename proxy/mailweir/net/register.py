@@ -25,6 +25,8 @@ class Entry(Protocol):
 
     def abort(self) -> None: ...
 
+    def retire(self) -> None: ...
+
 
 class Register:
     """The live sessions of a process. A client is its host; those of unix sockets are not told apart."""

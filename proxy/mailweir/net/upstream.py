@@ -40,6 +40,7 @@ class UpstreamSide(Connection):
         self.client = client
         self.relay = relay
         self.stands = False
+        self._counted = False
         self._upstream = upstream
         self._host = host
 
@@ -76,19 +77,22 @@ class UpstreamSide(Connection):
     def slowed(self) -> Iterable[Connection]:
         return (self.client,)
 
+    def mate(self) -> Connection | None:
+        return self.client
+
     def half_closed(self) -> None:
         self.report("")
         self.close()
 
     def gone(self, reason: str) -> None:
         if self.stands:
+            self._uncount()  # first: the relay may dial again
             self.relay.upstream_gone(reason)
         elif not self.ready.done():
             self.ready.set_exception(Unreachable(reason or "closed the connection"))
 
     def released(self) -> None:
-        if self.stands:
-            self._upstream.used -= 1
+        self._uncount()
 
     def withdraw(self) -> None:
         """Nobody waits for this connection any more."""
@@ -96,8 +100,13 @@ class UpstreamSide(Connection):
         if self.connected:
             self.abort()
 
+    def _uncount(self) -> None:
+        if self._counted:
+            self._counted = False
+            self._upstream.used -= 1
+
     def _stand(self, tls: Tls | None) -> None:
-        self.stands = True
+        self.stands = self._counted = True
         self.received = self.relay.upstream_octets
         self.relay.session.upstream_address = str(self._wire.peer)
         self.ready.set_result(None)

@@ -17,6 +17,7 @@ from mailweir.relay.direction import Direction, Reader
 from mailweir.relay.duties import Duties
 from mailweir.relay.meeting import Meeting
 from mailweir.relay.patience import Patience
+from mailweir.relay.questions import Questions
 from mailweir.relay.side import Side
 from mailweir.relay.stranger import FirstLook, Stranger
 from mailweir.session import Leg, Outcome, Tls, Transaction
@@ -50,18 +51,17 @@ class Conversation(Duties):
         self.spliced = False
         self.retiring = False
         self._dial = meeting.dial
-        self._asked: dict[Leg, Deferred[Any]] = {}
+        self._questions = Questions(self._broke)
         self._complaints = 0
-        self._patience = Patience(clock, self.patience, self._silent)
+        self._patience = Patience(clock, self._borne, self._silent)
         self._gone: set[Leg] = set()
+        self._successor: Reader | None = None
         self._closed = False
         self._greeted = False
         self._client = Direction(
             FirstLook(from_client), self.on_client, self._client_erred, lambda: self._broke(Failure()), client
         )
-        self._upstream = Direction(
-            from_upstream, self.on_upstream, self._upstream_erred, lambda: self._broke(Failure())
-        )
+        self._upstream = self._towards(from_upstream)
 
     # What `net` calls.
 
@@ -105,9 +105,11 @@ class Conversation(Duties):
         self._upstream.feed(data)
 
     def client_drained(self) -> None:
+        self.touch()
         self._safely(self.on_drained, "client")
 
     def upstream_drained(self) -> None:
+        self.touch()
         self._safely(self.on_drained, "upstream")
 
     def client_secured(self, tls: Tls) -> None:
@@ -126,7 +128,7 @@ class Conversation(Duties):
         self._gone.add("client")
         self._client.over = True
         self.close_reason(reason or "client closed")
-        self._ask_no_more()
+        self._questions.drop()
         self._safely(self.on_client_gone)
         if self.upstream is None:
             self._gone.add("upstream")
@@ -136,19 +138,21 @@ class Conversation(Duties):
         self._gone.add("upstream")
         self._upstream.over = True
         if "client" not in self._gone:
-            if self.spliced:
+            if self.upstream is None:
+                self._safely(self._succeed)
+            elif self.spliced:
                 self.close_reason(reason or "upstream closed")
                 self.client.close()
             else:
                 if not self.session.closed:
                     metrics.UPSTREAM_LOST.cell(self.session.upstream).add()
-                self.close_reason(reason or "upstream closed")
-                self._safely(self.on_upstream_lost, reason)
+                self._safely(self._lost, reason or "upstream closed")
         self._ended()
 
     def owes_answer(self) -> bool:
         # A client that gave up and one that only closed its half look the same; the former will send its
-        # message again, so a message that upstream has not got may not be delivered behind its back.
+        # message again, so a message that upstream has not got may not be delivered behind its back. (A
+        # relay that knows better says that nothing is at stake.)
         if self.spliced or not self.session.octets_from_client or self.at_stake():
             return False
         return bool(self._client.holds) or self.patience()[1] == "upstream"
@@ -170,18 +174,15 @@ class Conversation(Duties):
         if not isinstance(answer, Deferred):
             then(answer)
             return
-        self._asked[leg] = answer
         self.hold("plugin", leg)
 
         def answered(decision: Decision | None) -> None:
-            self._asked.pop(leg, None)
             self.touch()
             then(decision)
-            if leg not in self._asked:  # else `then` has asked on, and the hold is the next question's
+            if leg not in self._questions:  # else `then` has asked on, and the hold is the next question's
                 self.release("plugin", leg)
 
-        answer.addCallbacks(answered, lambda failure: None)
-        answer.addErrback(self._broke)
+        self._questions.wait(leg, answer, answered)
 
     def hold(self, why: str, leg: Leg = "client") -> None:
         """Read no further on `leg` until `release` is called with the same reason."""
@@ -216,6 +217,22 @@ class Conversation(Duties):
         self.chain.tell("session_opened", session=self.session)
         self.release("dialling")
 
+    def do_without(self) -> None:
+        """Upstream's connection has ended, or does so now; the session goes on without it."""
+        self._upstream.end()
+        if self.upstream is not None and "upstream" not in self._gone:
+            self.upstream.abort()
+        self.upstream = None
+
+    def dial_again(self, reader: Reader) -> None:
+        """After `do_without`: reach the same upstream once more, as soon as the old connection has ended.
+
+        `reader` reads the new one. Answered as the first time, by `on_upstream_ready` or `unreachable`.
+        """
+        self._successor = reader
+        if "upstream" in self._gone:
+            self._succeed()
+
     def take_turns(self, leg: Leg) -> None:
         """Let the loop see to others, then go on sending to `leg`, if it is still there."""
         self.clock.callLater(0, self._go_on_sending, leg)
@@ -231,7 +248,7 @@ class Conversation(Duties):
     def hang_up(self, reason: str) -> None:
         """End both sides in good order, after what was written."""
         self.close_reason(reason)
-        self._ask_no_more()
+        self._questions.drop()
         self.client.close()
         if self.upstream is not None:
             self.upstream.close()
@@ -239,13 +256,13 @@ class Conversation(Duties):
     def cut(self, reason: str) -> None:
         """End both sides at once: nothing that is under way may look complete."""
         self.close_reason(reason)
-        self._ask_no_more()
+        self._questions.drop()
         self.client.abort()
         if self.upstream is not None:
             self.upstream.abort()
 
     def unreachable(self, reason: str) -> None:
-        """Before the client is greeted: there is no upstream that could be spoken to."""
+        """There is no upstream that could be spoken to, for the first time or again."""
         self.warn_of_upstream(reason)
         self.refuse_session(None, reason)
 
@@ -283,26 +300,36 @@ class Conversation(Duties):
         elif self.rules.upstream == "route":
             answer = self.chain.route(self.session)
             if isinstance(answer, Deferred):
-                self._asked["client"] = answer
-                answer.addCallbacks(self._routed, lambda failure: None)
-                answer.addErrback(self._broke)
+                self._questions.wait("client", answer, self._routed)
             else:
                 self._routed(answer)
         else:
             self._routed(Route(self.rules.upstream))
 
     def _routed(self, route: Route | Decision | None) -> None:
-        self._asked.pop("client", None)
         if isinstance(route, Route):
             self.session.upstream = route.upstream
             self._dial(self, route.upstream)
         else:
             self.refuse_session(route, "no plugin named an upstream")
 
-    def _ask_no_more(self) -> None:
-        """Nobody waits for a plugin's answer any more."""
-        for answer in list(self._asked.values()):
-            answer.cancel()
+    def _towards(self, reader: Reader) -> Direction:
+        return Direction(reader, self.on_upstream, self._upstream_erred, lambda: self._broke(Failure()))
+
+    def _succeed(self) -> None:
+        """Dial again, if that was asked for. All that is known of the old connection dies with it."""
+        reader, self._successor = self._successor, None
+        if reader is not None:
+            self._gone.discard("upstream")
+            self.from_upstream = reader
+            self._upstream = self._towards(reader)
+            self.session.upstream_tls = None
+            self._dial(self, self.session.upstream)
+
+    def _lost(self, reason: str) -> None:
+        if not self.outlives(reason):
+            self.close_reason(reason)
+            self.on_upstream_lost(reason)
 
     def _go_on_sending(self, leg: Leg) -> None:
         if leg not in self._gone:
@@ -345,9 +372,13 @@ class Conversation(Duties):
         self.log.error("internal error", exc_info=(failure.type, failure.value, failure.getTracebackObject()))
         self.cut("internal error")
 
+    def _borne(self) -> tuple[float, Leg]:
+        self._safely(self.look)
+        return self.patience()
+
     def _silent(self, leg: Leg) -> None:
         # while a plugin thinks, its own deadline rules
-        if not self._asked:
+        if not self._questions:
             self._safely(self.on_silence, leg)
 
     def _ended(self) -> None:

@@ -65,13 +65,20 @@ class Direction:
         self.reader.feed(data)
         if not self.holds:
             self.read()
+        elif not self._paused:
+            self._pause()
 
     def hold(self, why: str) -> None:
         """Read no further until `release` is called with the same reason."""
-        if not self.holds and self.side is not None:
-            self._paused = True
-            self.side.pause("held")
+        if not self.holds:
+            self._pause()
         self.holds.add(why)
+
+    def listen(self) -> None:
+        """Take one piece in, though it will not be read yet: so it is known whether the side has spoken."""
+        if self._paused and self.side is not None:
+            self._paused = False
+            self.side.resume("held")
 
     def release(self, why: str) -> None:
         """Take one reason away, and go on reading if it was the last."""
@@ -79,6 +86,11 @@ class Direction:
             self.holds.discard(why)
             if not self.holds:
                 self.read()
+
+    def _pause(self) -> None:
+        if self.side is not None:
+            self._paused = True
+            self.side.pause("held")
 
     def end(self) -> None:
         """Nothing more is read; nothing holds the side any more."""

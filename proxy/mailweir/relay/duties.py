@@ -53,9 +53,16 @@ class Duties(ABC):
     def on_silence(self, leg: Leg) -> None:
         """`leg` was silent for longer than `patience`."""
 
+    def outlives(self, reason: str) -> bool:
+        """Upstream's connection has ended. True: the session goes on without it (`do_without`)."""
+        return False
+
     def at_stake(self) -> bool:
         """The client gave us a message whose end upstream has not been sent: if it left, it must not go."""
         return False
+
+    def look(self) -> None:
+        """Called every half minute or more often (`Patience`): for what takes time."""
 
     def on_drained(self, leg: Leg) -> None:
         """`leg` takes more octets. For those who send what they have stored."""

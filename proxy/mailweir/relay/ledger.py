@@ -7,7 +7,7 @@ open before it stops reading the client.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 LIMIT = 1000
@@ -55,6 +55,10 @@ class Ledger(Generic[_Slot]):
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def __iter__(self) -> Iterator[_Slot]:
+        """The open slots, oldest first."""
+        return iter(self._open)
 
     @property
     def head(self) -> _Slot | None:

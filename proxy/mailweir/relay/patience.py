@@ -9,15 +9,18 @@ from mailweir.session import Leg
 TICK = 30.0
 """Seconds at most between two looks. What is borne changes with the state, so the next look can't be later."""
 
+SHORTEST = 1.0
+"""Seconds at least between two looks that nobody's silence asks for."""
+
 
 class Patience:
     """Looks now and then whether somebody has been silent for longer than is borne.
 
     `borne` says how many seconds that is now, and whose silence it is; 0 seconds: any. Octets only have to
-    call `touch`, which costs one look at the clock.
+    call `touch`, which costs one look at the clock. `tick` is how often it looks at least.
     """
 
-    __slots__ = ("_borne", "_clock", "_lost", "_timer", "_touched")
+    __slots__ = ("_borne", "_clock", "_lost", "_timer", "_touched", "tick")
 
     def __init__(
         self, clock: IReactorTime, borne: Callable[[], tuple[float, Leg]], lost: Callable[[Leg], None]
@@ -26,11 +29,12 @@ class Patience:
         self._borne = borne
         self._lost = lost
         self._touched = clock.seconds()
+        self.tick = TICK
         self._timer: IDelayedCall | None = None
 
     def start(self) -> None:
         self.touch()
-        self._timer = self._clock.callLater(TICK, self._look)
+        self._timer = self._clock.callLater(self._longest(), self._look)
 
     def touch(self) -> None:
         """Somebody said something."""
@@ -47,8 +51,11 @@ class Patience:
         left = limit - (self._clock.seconds() - self._touched)
         if limit and left <= 0:
             self.touch()
-            left = TICK
-            self._timer = self._clock.callLater(TICK, self._look)
+            self._timer = self._clock.callLater(self._longest(), self._look)
             self._lost(leg)
         else:
-            self._timer = self._clock.callLater(min(left, TICK) if limit else TICK, self._look)
+            longest = self._longest()
+            self._timer = self._clock.callLater(min(left, longest) if limit else longest, self._look)
+
+    def _longest(self) -> float:
+        return max(min(self.tick, TICK), SHORTEST)

@@ -37,7 +37,8 @@ class Relay(Protocol):
     """What `net` calls. No call is made from within a call to a `Side`, except where it says so.
 
     Order: `arrived`, then `upstream_ready` or `upstream_failed` (which may come from within the call to
-    `dial`), then the rest in any order, and last `client_gone` and `upstream_gone`, each at most once.
+    `dial`), then the rest in any order, and last `client_gone` and `upstream_gone`, each at most once. A
+    relay that was told `upstream_gone` may dial again, and is answered as the first time.
     """
 
     session: Session

@@ -9,7 +9,7 @@ r"""Play a written conversation against a relay; no sockets, no reactor, no slee
 lines, a `\` at the end leaves the last CRLF out, and `\r \n \0 \t \| \\ \x7f` stand for octets. More rows:
 
     C! gone / U! reset               that side's peer leaves, in good order or not
-    U! unreachable                   (before the dial) upstream can't be reached
+    U! unreachable                   (before the dial) upstream can't be reached; a later dial is a new `U`
     C. closed / U. aborted           we have ended that side, so or so
     C. tls                           we have switched that side to TLS; the handshake succeeds at once
     # ...                            a remark
@@ -137,6 +137,8 @@ class Stage:
             assert not heard, f"{leg} heard {shown(heard)!r} and nobody expected it"
 
     def _dial(self, relay: Relay, upstream: str) -> None:
+        if self.dialled:
+            self.upstream = HeardSide()
         self.dialled.append(upstream)
         if self.unreachable:
             relay.upstream_failed(self.unreachable)

@@ -151,6 +151,11 @@ class CommandReader:
         """What was not read; the reader is empty then."""
         return self._buffer.rest()
 
+    def only(self, verb: bytes) -> bool:
+        """What was received and not read is a command, `verb` in capitals, and nothing else."""
+        waits = self._buffer.peek(len(verb) + 3)
+        return self._read == self._command and waits.upper() == verb + b"\r\n"
+
     def expect_text(self) -> None:
         """Upstream answered DATA with 354, or we did: a text comes next."""
         self._text = DotReader()

@@ -70,7 +70,10 @@ def smtp() -> Make:
         client: str = "192.0.2.1",
         **rules: Any,
     ) -> Stage:
-        plugs = [Plug(f"plug{number}", plugin) for number, plugin in enumerate(plugins)]
+        plugs = [
+            plugin if isinstance(plugin, Plug) else Plug(f"plug{number}", plugin)
+            for number, plugin in enumerate(plugins)
+        ]
         known = Rules(**{"upstream": "server", "hostname": "weir.example", **rules})
         stage = Stage(protocol, plugs, known, client=Address(client, 40000))
         verb = "LHLO" if protocol == "lmtp" else "EHLO"

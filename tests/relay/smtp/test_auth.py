@@ -299,7 +299,11 @@ def test_upstream_is_lost_in_the_dialogue(smtp: Make) -> None:
     """)
     answer: Deferred[Any] = Deferred()
     stage = smtp(Logins(answer), offer=OFFER, client=LOCAL).play(f"""
-        C> AUTH PLAIN {PLAIN}
+        C> AUTH PLAIN
+        U< AUTH PLAIN
+        U> 334
+        C< 334
+        C> {PLAIN}
         U! reset
         C< 421 lost the server, try again later (s1)
         C. closed

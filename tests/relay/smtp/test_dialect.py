@@ -231,7 +231,7 @@ def test_lmtp_is_lost_behind_smtp(smtp: Make) -> None:
         {TEXT.strip()}
         U! reset
         C< {LOST}
-        C. closed
+        C< 250 2.0.0 ok
     """)
 
 
@@ -280,7 +280,7 @@ def test_smtp_is_lost_behind_lmtp(smtp: Make, death: str, said: str) -> None:
         {TEXT.strip()}
         {death}
         C< {said or f"{LOST}|{LOST}"}
-        C. closed
+        {"C< 250 2.0.0 ok" if death.startswith("U!") else "C. closed"}
     """)
 
 

@@ -105,8 +105,8 @@ def test_upstream_dies_between_two_replies(smtp: Make) -> None:
         U> 250 one
         C< 250 one
         U! reset
-        C< {LOST}
-        C. closed
+        C< {LOST}|250 2.0.0 ok
+        C. open
     """
     )
     assert told.outcomes == [("accepted", LOST)]
@@ -131,8 +131,8 @@ def test_upstream_dies_before_all_replies(smtp: Make) -> None:
         + TEXT
         + f"""
         U! gone
-        C< {LOST}|{LOST}
-        C. closed
+        C< {LOST}|{LOST}|250 2.0.0 ok
+        C. open
     """
     )
 
@@ -159,7 +159,7 @@ def test_no_250_that_upstream_did_not_say(smtp: Make, how: str) -> None:
         U< hi|.
         U! {how}
         C< {LOST}
-        C. closed
+        C. open
     """)
     assert told.outcomes == [("deferred", LOST)]
 
@@ -286,6 +286,30 @@ def test_a_client_that_left_is_owed_nothing_before_its_message_is_upstreams(smtp
     assert played.relay.owes_answer()
 
 
+@pytest.mark.parametrize(
+    "text", ["DATA\nC< 354 end data with <CR><LF>.<CR><LF>\nC> Subject: x||hi|.", "BDAT 4 LAST|hi"]
+)
+def test_a_client_that_said_quit_behind_its_message_is_owed_the_answer(smtp: Make, text: str) -> None:
+    """Exim sends QUIT with the end of the text, and then closes its half, in clear: it has not given up."""
+    thinking: Deferred[None] = Deferred()
+    played = smtp(Whole(thinking), upto="mail", protocol="lmtp")
+    played.play(f"C> {text}|QUIT")
+    assert played.relay.owes_answer()
+    thinking.callback(None)
+    assert played.relay.owes_answer()
+
+
+@pytest.mark.parametrize("behind", ["", "QUIT|NOOP", "NOOP", "QUI\\", "QUIT now"])
+def test_other_last_words_are_no_farewell(smtp: Make, behind: str) -> None:
+    played = smtp(Whole(Deferred()), upto="mail", protocol="lmtp")
+    played.play("C> DATA\nC< 354 end data with <CR><LF>.<CR><LF>")
+    played.play(f"C> Subject: x||hi|.|{behind}" if behind else "C> Subject: x||hi|.")
+    assert not played.relay.owes_answer()
+    unended = smtp(Whole(Deferred()), upto="mail", protocol="lmtp")
+    unended.play("C> DATA\nC< 354 end data with <CR><LF>.<CR><LF>\nC> Subject: x||QUIT")
+    assert not unended.relay.owes_answer()
+
+
 LAST = """
     C> BDAT 4 LAST|hi|NOOP
     U< BDAT 4 LAST|hi
@@ -372,14 +396,17 @@ DEATHS = {
 @pytest.mark.parametrize("known", [0, 1, 2, 3])
 @pytest.mark.parametrize(("death", "answers"), DEATHS.values(), ids=DEATHS.keys())
 def test_upstream_dies_between_replies(smtp: Make, known: int, death: str, answers: int) -> None:
-    """Four are owed, to two for the same address: `known` were said; what comes then is said, and 451."""
+    """Four are owed, to two for the same address: `known` were said; what comes then is said, and 451. The
+    session outlives a connection that ends, and no upstream that broke the rules.
+    """
     replies = ["250-2.0.0 done|250 2.0.0 one", "452 4.2.2 full", "250 2.0.0 three"][:known]
     stage = smtp(protocol="lmtp").play(FOUR + TEXT)
     for reply in replies:
         stage.play(f"U> {reply}\nC< {reply}")
     own = [death.removeprefix("U> ")] * answers
     rows = death.splitlines()
-    stage.play("\n".join([*rows, f"C< {'|'.join([*own, *[LOST] * (4 - known - answers)])}", "C. closed"]))
+    end = "C< 250 2.0.0 ok" if rows[-1].startswith("U!") else "C. closed"
+    stage.play("\n".join([*rows, f"C< {'|'.join([*own, *[LOST] * (4 - known - answers)])}", end]))
 
 
 Fate = Literal["accepted", "refused", "dropped"]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from mailweir.hookspecs import hookimpl
 from mailweir.relay.ledger import LIMIT
+from mailweir.relay.rules import SmtpRules
 from mailweir.relay.smtp.talk import Talk
 from mailweir.session import Recipient
 from mailweir.testing.play import Stage
@@ -54,7 +55,7 @@ def test_retire_waits_for_an_answer(smtp: Make) -> None:
 
 
 def test_a_group_without_end_is_not_taken_at_once(smtp: Make) -> None:
-    stage = smtp()
+    stage = smtp(smtp=SmtpRules(idle_commands=0))
     stage.say("client", b"NOOP\r\n" * 5000)
     assert stage.upstream.heard == b"NOOP\r\n" * 1000
     assert stage.client.paused
@@ -65,7 +66,7 @@ def test_a_group_without_end_is_not_taken_at_once(smtp: Make) -> None:
 
 
 def test_who_does_not_listen_is_not_listened_to(smtp: Make) -> None:
-    stage = smtp()
+    stage = smtp(smtp=SmtpRules(bad_commands=0))
     stage.client.full = True
     stage.say("client", b"\0\r\n" * 100)
     assert stage.client.heard.count(b"\r\n") == 1 and stage.client.paused
@@ -99,3 +100,36 @@ def test_a_reply_that_was_here_before_its_command(smtp: Make) -> None:
         C. closed
         U. aborted
     """)
+
+
+def test_a_million_commands_at_once_take_no_more_room_than_a_thousand(smtp: Make) -> None:
+    """Ours and upstream's in turn, so that order shows."""
+    stage = smtp(Evil(), smtp=SmtpRules(idle_commands=0, bad_commands=0)).play(
+        "C> MAIL FROM:<a@b>\nU< MAIL FROM:<a@b>"
+    )
+    relay = stage.relay
+    assert isinstance(relay, Talk)
+    stage.upstream.heard = stage.client.heard = b""
+    piece = b"NOOP\r\n\0\r\n" * 5000
+    stage.say("upstream", b"250 ok\r\n")
+    stage.client.heard = b""
+    said = answered = most = 0
+    while answered < 100_000:
+        if not stage.client.paused and said < 100_000:
+            stage.say("client", piece)
+            said += 10_000
+        most = max(most, len(relay.ledger))
+        count = stage.upstream.heard.count(b"\n")
+        stage.upstream.heard = b""
+        stage.say("upstream", b"250 ok\r\n" * count)
+        lines = stage.client.heard.splitlines()
+        stage.client.heard = b""
+        assert [line[:3] for line in lines[:4]] in ([b"250", b"500"] * 2, [b"500", b"250"] * 2, [])
+        answered += len(lines)
+    assert most <= LIMIT + 1 and not stage.client.paused
+
+
+def test_last_words_have_their_own_time(smtp: Make) -> None:
+    stage = smtp().play("T+ 200")
+    stage.relay.retire()
+    stage.play(f"C< {GOING}\nT+ 29\nC. closed\nT+ 31\nC. aborted")

@@ -5,6 +5,8 @@
 - `dialect`: the differences between SMTP and LMTP, one row each
 - `mail`: one transaction, as upstream and the client each believe it to stand
 - `opening`: from the connection to the client's first command; STARTTLS on both legs
+- `redial`: another upstream for the same session
+- `timers`: how long each wait may last; `limits`: what one session may do to us
 - `envelope`: EHLO, HELO, LHLO, MAIL, RCPT, RSET
 - `data`, `bdat`: the text as the client sends it; `screen`: what it may consist of; `ending`: its final replies
 - `intake`, `sending`: a text that doesn't leave as it came, from there to upstream

@@ -120,9 +120,9 @@ class Dialogue:
 
     def _send(self, raw: bytes) -> None:
         talk = self._talk
-        assert talk.upstream is not None
         talk.session.state = "auth"
         if self._under_way:
+            assert talk.upstream is not None
             talk.hold("turn")
             talk.upstream.write(raw)
         else:

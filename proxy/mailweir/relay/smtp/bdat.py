@@ -33,7 +33,7 @@ def _bdat(talk: Talk, command: Bdat) -> None:
     if "CHUNKING" not in talk.offer.keywords:
         swallow(talk, words.NOT_OFFERED)
     elif mail is None:
-        swallow(talk, words.NEEDS_MAIL)
+        swallow(talk, talk.needs_mail())
     elif isinstance(mail.collecting, Collecting):
         _collect(talk, mail.collecting, command)
     elif mail.discard or mail.dropped or not _passes(talk, mail) or _needs_count(talk, command):
@@ -94,7 +94,7 @@ def _take_in(talk: Talk, command: Bdat) -> None:
     """All replies are here: a chunk is only taken if upstream would take the message."""
     mail = talk.mail
     if mail is None:
-        swallow(talk, words.NEEDS_MAIL)
+        swallow(talk, talk.needs_mail())
     elif not mail.up and not mail.dropped:
         _no_recipients(talk, mail, command)
     elif mail.discard is None and mail.up and _passes(talk, mail):
@@ -108,6 +108,7 @@ def _take_in(talk: Talk, command: Bdat) -> None:
 def _collect(talk: Talk, collecting: "Collecting", command: Bdat) -> None:
     collecting.begin(command)
     _begin(talk, collecting)
+    talk.keeps_waiting = not collecting.amid_data
 
 
 def _begin(talk: Talk, taker: "Passing | Collecting") -> None:
@@ -221,6 +222,11 @@ class Collecting:
         self._intake = Intake(talk, mail, discarded(mail))
         self._chunk: Bdat | None = None
 
+    @property
+    def amid_data(self) -> bool:
+        """What was taken of the text goes up by DATA, so upstream waits for no command."""
+        return self._mail.amid_data
+
     def begin(self, command: Bdat) -> None:
         """Another chunk."""
         self._chunk = command
@@ -230,7 +236,7 @@ class Collecting:
         assert chunk is not None
         if event.end:
             talk.taker = None
-            talk.unfinished = self._mail.amid_data
+            talk.unfinished = self.amid_data
         if self._intake.take(event.octets, due=event.end, last=chunk.last):
             talk.answer(talk.words(Answer(250, "2.0.0", f"{chunk.size} octets received")))
 
@@ -252,3 +258,8 @@ def amid_data(talk: Talk, command: Command) -> bool:
     else:
         talk.refuse(words.IN_TEXT)
     return True
+
+
+def answered_here(talk: Talk, verb: str) -> bool:
+    """A chunk of a text that was refused already, so nobody upstream has to hear of it."""
+    return verb == "BDAT" and talk.mail is not None and talk.mail.collecting is not None

@@ -75,7 +75,7 @@ def _take_in(talk: Talk, command: Command) -> None:
     """All replies are here: 354 is ours to say only if upstream would take the message."""
     mail = talk.mail
     if mail is None:
-        talk.refuse(words.NEEDS_MAIL)
+        talk.refuse(talk.needs_mail())
     elif not mail.up and not mail.dropped:
         no_recipients(talk, mail)
     elif mail.discard is None and mail.up and way(talk.chain) is Way.PASS:
@@ -89,6 +89,7 @@ def _begin(talk: Talk, taker: "Passing | Taking") -> None:
     talk.from_client.expect_text()
     talk.taker = taker
     talk.unfinished = True
+    talk.keeps_waiting = isinstance(taker, Taking)
     talk.session.state = "text"
 
 

@@ -135,7 +135,7 @@ def conclude(talk: Talk, octets: bytes, decision: Decision | None = None, *, las
     talk.unfinished = False
     talk.early = None
     talk.session.state = "command"
-    talk.owes_reset = not talk.orphaned
+    talk.owes_reset = talk.upstream is not None
     copies = max(len(mail.transaction.envelope.accepted), 1) if talk.dialect.each and last else 1
     discarded = decision is not None and isinstance(decision.verdict, Discard)
     talk.end_mail("discarded" if discarded else outcome(octets), octets, decision)

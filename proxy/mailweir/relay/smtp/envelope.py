@@ -31,13 +31,14 @@ def hello(talk: Talk, command: Command) -> None:
         if decision is not None and not decision.passes:
             talk.stopped(decision, "helo")
             return
-        greets = Awaited(command.verb, partial(_greeted, talk, command.verb, name))
-        talk.forward(talk.upstream_dialect.hello(command.verb, command.raw), greets, barrier=True)
+        octets = talk.upstream_dialect.hello(command.verb, command.raw)
+        greets = Awaited(command.verb, partial(_greeted, talk, command, octets, name))
+        talk.forward(octets, greets, barrier=True)
 
     talk.ask(asked, "helo", session=talk.session, name=printable(name))
 
 
-def _greeted(talk: Talk, verb: str, name: str, reply: Reply) -> None:
+def _greeted(talk: Talk, command: Command, sent: bytes, name: str, reply: Reply) -> None:
     """A hello that was accepted also ends the transaction (RFC 5321 4.1.4)."""
     if not reply.positive:
         talk.settle(reply.raw)
@@ -45,10 +46,12 @@ def _greeted(talk: Talk, verb: str, name: str, reply: Reply) -> None:
     talk.forget_mail()
     talk.owes_reset = False
     talk.must_greet = False
+    talk.forsaken = False
+    talk.hello = sent
     talk.session.helo = printable(name)
-    octets = reply.raw if verb in talk.upstream_dialect.hellos else one_line(reply.raw)
+    octets = reply.raw if command.verb in talk.upstream_dialect.hellos else one_line(reply.raw)
     talk.offer = NOTHING
-    if verb != "HELO":
+    if command.verb != "HELO":
         octets, talk.offer = advertise(reply.raw, facts(talk.session, talk.chain, talk.rules))
     talk.pipelines = "PIPELINING" in talk.offer.upstream
     talk.settle(octets)
@@ -56,6 +59,7 @@ def _greeted(talk: Talk, verb: str, name: str, reply: Reply) -> None:
 
 def mail(talk: Talk, command: Command) -> None:
     """MAIL. A second one inside a transaction is upstream's to judge, and the first stands until then."""
+    talk.forsaken = False
     if talk.mail is not None and talk.mail.balked:
         talk.forget_mail()
         talk.owes_reset = True
@@ -191,7 +195,9 @@ def _rcpt(talk: Talk, command: Command) -> None:
     envelope.recipients.append(recipient)
 
     def asked(decision: Decision | None) -> None:
-        if decision is None or decision.passes:
+        if talk.mail is not current:  # lost with upstream while a plugin thought
+            talk.refuse(talk.needs_mail())
+        elif decision is None or decision.passes:
             current.up += 1
             talk.forward(command.raw, Awaited("RCPT", partial(_answered, talk, current, recipient)))
         elif isinstance(decision.verdict, Discard):
@@ -221,12 +227,16 @@ def rset(talk: Talk, command: Command) -> None:
     plain = not command.arguments
     if plain:
         _reset(talk)
+    if plain and talk.upstream is None:  # nobody who would have to forget anything
+        talk.answer(talk.words(words.ACCEPTED))
+        return
     talk.forward(command.raw, Awaited("RSET", partial(_reset_answered, talk, plain)), barrier=not plain)
 
 
 def _reset(talk: Talk) -> None:
     talk.forget_mail()
     talk.owes_reset = False
+    talk.forsaken = False
     talk.session.state = "command"
 
 
@@ -240,8 +250,8 @@ def _reset_answered(talk: Talk, plain: bool, reply: Reply) -> None:
 
 def no_transaction(talk: Talk, command: Command) -> None:
     """RCPT, DATA without MAIL: upstream refuses that, in its own words where no plugin must be sure of it."""
-    if talk.chain.filtered:
-        talk.refuse(words.NEEDS_MAIL)
+    if talk.chain.filtered or talk.forsaken:
+        talk.refuse(talk.needs_mail())
     else:
         talk.forward(command.raw, Awaited(command.verb, partial(_out_of_order, talk)), barrier=True)
 

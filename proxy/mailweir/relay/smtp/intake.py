@@ -10,6 +10,7 @@ from mailweir.relay.carry import Carrier, Way, way
 from mailweir.relay.smtp import words
 from mailweir.relay.smtp.ending import conclude
 from mailweir.relay.smtp.mail import Mail
+from mailweir.relay.smtp.redial import lawful
 from mailweir.relay.smtp.sending import CHUNK, ByBdat, ByData, Sending
 from mailweir.relay.smtp.talk import Talk
 from mailweir.relay.smtp.trace import field, stamp
@@ -39,7 +40,7 @@ class Intake:
         self._talk = talk
         self._mail = mail
         self._screen = mail.screened(talk.rules)
-        self._way = way(talk.chain, withheld=_chunks(talk) or not talk.session.mechanism)
+        self._way = way(talk.chain, withheld=_chunks(talk) or lawful(talk))
         self._sending: Sending | None = None
         self._due = False
         self._complete = False

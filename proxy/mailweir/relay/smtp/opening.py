@@ -1,88 +1,112 @@
-"""From the connection to the client's first command, and STARTTLS on both legs (RFC 3207).
+"""From a connection to the first command that may go up, and STARTTLS on both legs (RFC 3207).
 
 TLS towards upstream is brought about before the client is greeted, so nothing of the client's ever goes up
 in clear; the client then hears upstream's own greeting.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from mailweir.relay.smtp import words
 from mailweir.relay.smtp.offer import NOTHING, upstream_keywords
 from mailweir.relay.smtp.talk import Awaited, Talk
+from mailweir.relay.smtp.words import Answer
 from mailweir.wire.errors import ProtocolError
 from mailweir.wire.smtp import Command, Reply
 
 
-class Opening:
-    """Waits for upstream's greeting, negotiates TLS where it must, and greets the client."""
+class Opening(ABC):
+    """Waits for the greeting of an upstream that was just dialled, and negotiates TLS where it must."""
 
-    __slots__ = ("_greeting", "_talk")
+    __slots__ = ("_greeting", "talk")
 
     def __init__(self, talk: Talk) -> None:
-        self._talk = talk
-        self._greeting = b""
+        self.talk = talk
+        self._greeting: Reply
+
+    @abstractmethod
+    def welcomed(self, greeting: Reply) -> None:
+        """Upstream has greeted, and it stands in TLS if it must; the greeting may be a refusal if not."""
+
+    @abstractmethod
+    def refused(self, refusal: Answer, reason: str) -> None:
+        """Upstream can't be spoken to: end the session."""
 
     def begin(self) -> None:
         """Upstream is connected."""
-        self._talk.session.state = "greeting"
-        self._talk.ledger.expect(Awaited("greeting", self._greeted))
-
-    def _greeted(self, reply: Reply) -> None:
-        talk = self._talk
-        if talk.rules.upstream_tls != "starttls":
-            talk.settle(reply.raw)
-            self._done()
-            return
-        if not reply.positive:  # nothing of the client's may go up in clear, not even behind a 554
-            talk.part(reply.raw, "upstream refused the session")
-            return
-        self._greeting = reply.raw
-        hello = f"{talk.upstream_dialect.hellos[0]} {talk.rules.hostname}\r\n".encode()
-        self._next(hello, self._announced)
-
-    def _announced(self, reply: Reply) -> None:
-        if not reply.positive or "STARTTLS" not in upstream_keywords(reply.raw):
-            self._refuse("upstream offers no TLS")
-        else:
-            self._next(b"STARTTLS\r\n", self._agreed)
-
-    def _agreed(self, reply: Reply) -> None:
-        talk = self._talk
-        assert talk.upstream is not None
-        if reply.code != 220:
-            self._refuse("upstream refused STARTTLS")
-        elif talk.from_upstream.pending:
-            talk.broke_rules("upstream", ProtocolError("octets in clear behind STARTTLS"))
-            talk.unfinished = True  # nothing said in clear may be taken for an answer: abort
-            self._refuse("upstream sent octets in clear behind STARTTLS")
-        else:
-            talk.ledger.settle()
-            talk.upstream.start_tls()
+        self.talk.session.state = "greeting"
+        self.talk.ledger.expect(Awaited("greeting", self._greeted, hidden=True))
 
     def secured(self) -> None:
         """Upstream's handshake succeeded."""
-        self._talk.client.write(self._greeting)
-        self._done()
+        self.welcomed(self._greeting)
 
-    def _next(self, octets: bytes, then: Callable[[Reply], None]) -> None:
+    def next(self, octets: bytes, then: Callable[[Reply], None]) -> None:
         """Upstream has answered one step of ours; take the next."""
-        talk = self._talk
+        talk = self.talk
         talk.ledger.settle()
         assert talk.upstream is not None
         if talk.expect(Awaited("opening", then, hidden=True)):
             talk.upstream.write(octets)
 
-    def _done(self) -> None:
-        talk = self._talk
+    def _greeted(self, reply: Reply) -> None:
+        talk = self.talk
+        if talk.rules.upstream_tls != "starttls":
+            self.welcomed(reply)
+        elif not reply.positive:  # nothing of the client's may go up in clear, not even behind a 554
+            talk.part(reply.raw, "upstream refused the session")
+        else:
+            self._greeting = reply
+            hello = f"{talk.upstream_dialect.hellos[0]} {talk.rules.hostname}\r\n".encode()
+            self.next(hello, self._announced)
+
+    def _announced(self, reply: Reply) -> None:
+        if not reply.positive or "STARTTLS" not in upstream_keywords(reply.raw):
+            self.refused(words.NO_TLS_UPSTREAM, "upstream offers no TLS")
+        else:
+            self.next(b"STARTTLS\r\n", self._agreed)
+
+    def _agreed(self, reply: Reply) -> None:
+        talk = self.talk
+        assert talk.upstream is not None
+        if reply.code != 220:
+            self.refused(words.NO_TLS_UPSTREAM, "upstream refused STARTTLS")
+        elif talk.from_upstream.pending:
+            talk.broke_rules("upstream", ProtocolError("octets in clear behind STARTTLS"))
+            talk.unfinished = True  # nothing said in clear may be taken for an answer: abort
+            self.refused(words.NO_TLS_UPSTREAM, "upstream sent octets in clear behind STARTTLS")
+        else:
+            talk.upstream.start_tls()
+
+
+class First(Opening):
+    """The client waits to be greeted, and hears upstream's own greeting."""
+
+    __slots__ = ()
+
+    def welcomed(self, greeting: Reply) -> None:
+        talk = self.talk
+        talk.ledger.settle()
+        talk.opening = None
+        talk.welcomed = greeting.positive
         talk.session.state = "command"
+        if talk.rules.smtp.early_talker == "reject" and talk.from_client.pending:
+            talk.limits.reached("early_talker")
+            talk.part(talk.words(in_greeting(words.EARLY, talk.rules.hostname)), "client spoke too early")
+            return
+        talk.client.write(greeting.raw)
         talk.greeted()
         talk.at_border()
 
-    def _refuse(self, reason: str) -> None:
-        talk = self._talk
+    def refused(self, refusal: Answer, reason: str) -> None:
+        talk = self.talk
         talk.warn_of_upstream(reason)
-        text = words.NO_TLS_UPSTREAM._replace(status="")
-        talk.part(talk.words(text._replace(text=f"{talk.rules.hostname} {text.text}")), reason)
+        talk.part(talk.words(in_greeting(refusal, talk.rules.hostname)), reason)
+
+
+def in_greeting(refusal: Answer, hostname: str) -> Answer:
+    """As it is said in place of a greeting, which has a name and no enhanced code (RFC 2034 4)."""
+    return Answer(refusal.code, "", f"{hostname} {refusal.text}")
 
 
 def starttls(talk: Talk, command: Command) -> None:

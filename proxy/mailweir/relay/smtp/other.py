@@ -32,6 +32,9 @@ def plain(talk: Talk, command: Command) -> None:
 
 def quit(talk: Talk, command: Command) -> None:
     """QUIT: nothing that follows it counts."""
+    if talk.upstream is None:
+        talk.goodbye(words.BYE, "client quit")
+        return
     talk.forward(command.raw, Awaited("QUIT", partial(_parted, talk)), barrier=True)
 
 
@@ -71,11 +74,18 @@ def _ask(talk: Talk, command: Command, then: Callable[[bytes], None]) -> None:
 
 
 def _forward(talk: Talk, verb: str, octets: bytes) -> None:
+    """NOOP asks for nothing: to keep the session of an idle client up, nobody is dialled."""
+    if verb == "NOOP" and talk.upstream is None:
+        talk.answer(talk.words(words.ACCEPTED))
+        return
     talk.forward(octets, Awaited(verb, talk.passed))
 
 
 def _try(talk: Talk, verb: str, octets: bytes) -> None:
-    talk.forward(octets, Awaited(verb, partial(_answered, talk)), barrier=True)
+    if talk.upstream is None:
+        talk.reach(partial(_try, talk, verb, octets))
+    else:
+        talk.forward(octets, Awaited(verb, partial(_answered, talk)), barrier=True)
 
 
 def _answered(talk: Talk, reply: Reply) -> None:

@@ -2,25 +2,15 @@
 
 from collections.abc import Callable
 
-from mailweir.relay.smtp import auth, bdat, data, envelope, opening, other, words
-from mailweir.relay.smtp.ending import GRACE
+from mailweir.relay.smtp import auth, bdat, data, envelope, opening, other, redial, timers, words
 from mailweir.relay.smtp.ending import VERB as END
-from mailweir.relay.smtp.opening import Opening
+from mailweir.relay.smtp.limits import IDLERS
 from mailweir.relay.smtp.talk import Talk
 from mailweir.relay.smtp.words import Answer
 from mailweir.session import Leg
 from mailweir.verdict import Decision
-from mailweir.wire.errors import ProtocolError
+from mailweir.wire.errors import LineTooLong, ProtocolError
 from mailweir.wire.smtp import Command, FromClient, Reply
-
-IDLE = 300.0
-"""Seconds a client may be silent (RFC 5321 4.5.3.2.7)."""
-
-GREETING = 300.0
-"""Seconds we wait for upstream's greeting (RFC 5321 4.5.3.2.1)."""
-
-LEAVING = 30.0
-"""Seconds for the last words to be taken."""
 
 Handler = Callable[[Talk, Command], None]
 
@@ -56,8 +46,6 @@ AFTER_HELLO = {"MAIL", "RCPT", "DATA", "BDAT", "AUTH"}
 class SmtpRelay(Talk):
     """One session."""
 
-    _opening: Opening | None = None
-
     def on_client(self, event: FromClient) -> None:
         if not isinstance(event, Command):
             if self.taker is not None:
@@ -66,9 +54,17 @@ class SmtpRelay(Talk):
         verb = event.verb
         handler = HANDLERS.get(verb)
         self.counts["other" if handler is None else verb].add()
+        limits = self.limits
+        limits.lines += 1
+        if verb in IDLERS or handler is None:
+            if limits.idle():
+                self.when_quiet(lambda: self.goodbye(words.TOO_MUCH_IDLING, "too many idle commands"))
+                return
+        elif self.mail is not None and verb in ("DATA", "BDAT"):
+            limits.busy()
         if self.mail is not None and self.mail.amid_data and bdat.amid_data(self, event):
             return
-        if self.orphaned and not (verb == "BDAT" and self.mail is not None and self.mail.collecting):
+        if self.upstream is None and not redial.lawful(self) and not bdat.answered_here(self, verb):
             self._orphan(verb)
             return
         refusal = self._too_early(verb)
@@ -82,7 +78,7 @@ class SmtpRelay(Talk):
             self.refuse(refusal)
 
     def on_upstream(self, reply: Reply) -> None:
-        if self.closing or self.orphaned:
+        if self.closing or self.upstream is None:
             return
         slot = self.ledger.head
         if reply.code == 421:
@@ -104,7 +100,7 @@ class SmtpRelay(Talk):
         return None
 
     def _orphan(self, verb: str) -> None:
-        """Upstream's connection had to be cut for the sake of the last message; nothing more can go up."""
+        """Upstream's connection had to end, and no other can take its place: nothing more can go up."""
         if verb == "QUIT":
             self.goodbye(words.BYE, "client quit")
         else:
@@ -122,19 +118,36 @@ class SmtpRelay(Talk):
 
     # What the base asks of a protocol.
 
+    def arrived(self) -> None:
+        super().arrived()
+        if self.rules.smtp.early_talker == "reject":
+            self._client.listen()
+
     def on_upstream_ready(self) -> None:
         if self.closing:
             assert self.upstream is not None
             self.upstream.abort()
             return
-        self._opening = Opening(self)
-        self._opening.begin()
+        self.opening = self.opening or opening.First(self)
+        self.opening.begin()
 
     def on_secured(self, leg: Leg) -> None:
         if leg == "client":
             opening.client_secured(self)
-        elif self._opening is not None:
-            self._opening.secured()
+        elif self.opening is not None:
+            self.opening.secured()
+
+    def reach(self, then: Callable[[], None], *, greets: bool = False) -> None:
+        redial.reach(self, then, greets=greets)
+
+    def unreachable(self, reason: str) -> None:
+        if self._greeted:
+            redial.failed(self, reason)
+        else:
+            super().unreachable(reason)
+
+    def outlives(self, reason: str) -> bool:
+        return redial.outlive(self, reason)
 
     def refuse_session(self, decision: Decision | None, reason: str) -> None:
         octets = words.greeting(decision, self.rules.hostname, self.session.id)
@@ -143,22 +156,25 @@ class SmtpRelay(Talk):
     def on_client_error(self, error: ProtocolError) -> None:
         if self.closing:
             return
+        self.limits.lines += 1
         if isinstance(self.taker, auth.Dialogue):
             self.taker.broken(error)
             return
         refusal = Answer(error.code, error.status, error.text)
+        if isinstance(error, LineTooLong):
+            self.limits.reached("command_line")
         if error.fatal:
             self.when_quiet(lambda: self.goodbye(refusal, error.text))
-        elif self.orphaned:
+        elif self.upstream is None and not redial.lawful(self):
             self._orphan("")
         else:
             self.refuse(refusal)
 
     def on_upstream_lost(self, reason: str) -> None:
         """One answer for the oldest command; what is behind it sees the connection end."""
-        if self.closing or self.orphaned:
+        if self.closing:
             return
-        if not self._greeted:
+        if not self._greeted or self.opening is not None:
             self.unreachable(reason or "upstream closed")
             return
         slot = self.ledger.head
@@ -176,22 +192,41 @@ class SmtpRelay(Talk):
     def on_drained(self, leg: Leg) -> None:
         if leg == "client":
             self.release("full")
-        elif self.pump is not None:
-            self.pump.run()
+        else:
+            self.limits.hindered()
+            if self.pump is not None:
+                self.pump.run()
 
     def at_stake(self) -> bool:
-        return self.session.state in ("text", "sending")
+        # who says QUIT behind a text and closes its half, as Exim does at once, still waits for the answers
+        return self.session.state in ("text", "sending") and not self.from_client.only(b"QUIT")
 
     def patience(self) -> tuple[float, Leg]:
-        if self.closing:
-            return LEAVING, "client"
-        if not self._greeted:
-            return min(GREETING, self.rules.upstream_reply or GREETING), "upstream"
-        if (self.ledger and (self.taker is None or self.held())) or self.pump is not None:
-            limit = self.rules.upstream_reply
-            doubtful = self.ending is not None and self.ending.doubtful
-            return (min(limit or GRACE, GRACE) if doubtful else limit), "upstream"
-        return self.rules.client_idle or IDLE, "client"
+        return timers.borne(self)
+
+    def look(self) -> None:
+        if self.closing or not self._greeted:
+            return
+        timers.remind(self)
+        now, limits = self.clock.seconds(), self.limits
+        limits.lasts(now)
+        if limits.expired:
+            self.at_border()
+        if limits.line_late(
+            now, begun=not self.held() and self._text() is None and self.from_client.pending > 0
+        ):
+            self.goodbye(words.SLOW_LINE, "command took too long")
+        elif limits.text_late(now, self._text()):
+            self.goodbye(words.SLOW_TEXT, "message came too slowly")
+
+    def _text(self) -> object:
+        """What tells the text that the client could send more of now from others; None if there is none."""
+        upstream = self.upstream
+        if self.held() or (upstream is not None and upstream.full):
+            return None
+        if self.mail is not None and (self.mail.chunked or self.unfinished):
+            return None if self.ledger else self.mail
+        return None if isinstance(self.taker, auth.Dialogue) else self.taker
 
     def on_silence(self, leg: Leg) -> None:
         if self.closing:

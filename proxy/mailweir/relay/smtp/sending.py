@@ -60,6 +60,7 @@ class Sending(ABC):
         assert talk.upstream is not None
         talk.session.state = "sending"
         talk.unfinished = True
+        talk.keeps_waiting = False
         talk.hold("sending")
         talk.early = self._turned_down
         talk.pump = Pump(talk.upstream, pieces, self._sent, partial(talk.take_turns, "upstream"))
@@ -81,8 +82,8 @@ class Sending(ABC):
             self._ended()
         else:
             talk.session.state = "text"
-            talk.unfinished = self._mail.amid_data
-            if not talk.unfinished:
+            talk.unfinished = self._mail.amid_data or talk.taker is not None
+            if not self._mail.amid_data:
                 talk.early = None
             self._more()
         talk.release("sending")
@@ -167,26 +168,39 @@ class ByBdat(Sending):
             for piece in pieces:
                 self._held += piece
             return
-        self._announce(size, last=whole)
-        self._run(pieces)
+        self._soon(partial(self._stored, pieces, size))
 
     def write(self, octets: bytes) -> None:
         self._held += octets
         if len(self._held) >= CHUNK:
-            self._announce(len(self._held))
-            self._flush()
-            self._more()
+            self._soon(self._chunk)
 
     def end(self) -> None:
         self._complete = True
         if self._unanswered:
             self._talk.hold("sending")
         else:
-            self._last()
+            self._soon(self._last)
 
     def abandon(self, reason: str) -> None:
         self._over = True
         self._held.clear()
+
+    def _soon(self, then: Callable[[], None]) -> None:
+        """At once, or behind a reminder of ours (`timers`) where upstream takes one command at a time."""
+        if self._talk.pipelines:
+            then()
+        else:
+            self._talk.when_quiet(then)
+
+    def _stored(self, pieces: Iterator[bytes], size: int) -> None:
+        self._announce(size, last=self._whole)
+        self._run(pieces)
+
+    def _chunk(self) -> None:
+        self._announce(len(self._held))
+        self._flush()
+        self._more()
 
     def _announce(self, size: int, *, last: bool = False) -> None:
         assert self._talk.upstream is not None
@@ -224,5 +238,7 @@ class ByBdat(Sending):
             self._refused(reply.raw)
         elif self._complete and not self._unanswered:
             self._last()
+        else:
+            talk.keeps_waiting = not talk.ledger
         if self._over or not self._complete or not self._unanswered:
             talk.release("sending")

@@ -5,8 +5,9 @@ client's *turn* until upstream has answered everything (RFC 2920 3.1). To an ups
 groups of commands every command ends the turn.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any, Protocol
 
 from mailweir import metrics
@@ -16,6 +17,7 @@ from mailweir.relay.ledger import LIMIT, Ledger, Slot
 from mailweir.relay.meeting import Meeting
 from mailweir.relay.smtp import words
 from mailweir.relay.smtp.dialect import DIALECTS, Dialect
+from mailweir.relay.smtp.limits import Limits
 from mailweir.relay.smtp.mail import Mail, Taker
 from mailweir.relay.smtp.offer import NOTHING, Offer
 from mailweir.relay.smtp.words import Answer
@@ -41,6 +43,19 @@ class Final(Protocol):
         """Upstream is gone: what is said for each reply that did not come."""
 
 
+class Step(Protocol):
+    """Who brings a new connection to the point where commands may go up."""
+
+    def begin(self) -> None:
+        """Upstream is connected."""
+
+    def secured(self) -> None:
+        """Upstream's handshake succeeded."""
+
+    def refused(self, refusal: Answer, reason: str) -> None:
+        """Upstream can't be spoken to: end the session."""
+
+
 class Awaited(Slot):
     """A command that upstream will answer; `then` is handed the reply while the slot is still the oldest."""
 
@@ -57,7 +72,11 @@ class Talk(Conversation):
     """The common part of the SMTP relay; `SmtpRelay` adds who handles which verb.
 
     `dialect` is what the client speaks, `upstream_dialect` what the server does. `early` is called with a
-    refusal that upstream says in the middle of a text.
+    refusal that upstream says in the middle of a text. `upstream` is None while the session has none
+    (`redial`). `hello` is what upstream was told of the client last, `welcomed`: its first greeting was a
+    welcome. `forsaken`: the client believes in a transaction that was lost with upstream's connection.
+    `keeps_waiting`: upstream waits at a command for a text of which nothing has gone up yet, since when was
+    it `reminded` of us.
     """
 
     from_client: CommandReader
@@ -80,8 +99,15 @@ class Talk(Conversation):
         self.early: Callable[[bytes], None] | None = None
         self.pump: Pump | None = None
         self.unfinished = False
-        self.orphaned = False
+        self.hello = b""
+        self.opening: Step | None = None
+        self.welcomed = False
+        self.forsaken = False
         self.closing = False
+        self.keeps_waiting = False
+        self.reminded = 0.0
+        self.limits = Limits(self.session, self.rules.smtp, self.log)
+        self._patience.tick = self.limits.tick
         self._waiting: Callable[[], None] | None = None
 
     @property
@@ -105,18 +131,35 @@ class Talk(Conversation):
         else:
             then(None)
 
+    @property
+    def open(self) -> bool:
+        """The client has been greeted."""
+        return self._greeted
+
     # Slots and turns.
 
     def forward(self, octets: bytes, slot: Awaited, *, barrier: bool = False) -> None:
         """Send a command up; a barrier is one whose answer decides what the client's next octets mean."""
-        if self.closing or not self.expect(slot):
+        if self.closing:
             return
-        assert self.upstream is not None
+        if self.upstream is None:
+            greets = slot.verb in self.dialect.hellos
+            self.reach(partial(self.forward, octets, slot, barrier=barrier), greets=greets)
+            return
+        if self.ledger and not self.pipelines:  # of a reminder of ours (`timers`)
+            self.when_quiet(partial(self.forward, octets, slot, barrier=barrier))
+            return
+        if not self.expect(slot):
+            return
         self.upstream.write(octets)
         if barrier or not self.pipelines:
             self.hold("turn")
         elif len(self.ledger) >= LIMIT:
             self.hold("slots")
+
+    @abstractmethod
+    def reach(self, then: Callable[[], None], *, greets: bool = False) -> None:
+        """Call `then` once there is an upstream again; `greets`: what goes up then is a hello."""
 
     def expect(self, slot: Awaited) -> bool:
         """Upstream will answer this one. False, and the session ends, if it has said something already:
@@ -124,6 +167,7 @@ class Talk(Conversation):
         """
         early = not self.ledger and self.from_upstream.pending > 0
         self.ledger.expect(slot)
+        self.keeps_waiting = False
         if early:
             self.cut_upstream("a reply that nobody asked for")
         return not early
@@ -159,12 +203,15 @@ class Talk(Conversation):
             self.release("turn")
 
     def at_border(self) -> None:
-        """End a session that shall retire, if it stands between two messages."""
-        if not self.retiring:
+        """End a session that shall retire or has lasted too long, if it stands between two messages."""
+        if not self.retiring and not self.limits.expired:
             return
         between = self.mail is None and self.taker is None and not self.ledger and self._waiting is None
         if between and self._greeted and self.session.state != "tls":
-            self.goodbye(words.CLOSING, "shutting down")
+            if self.retiring:
+                self.goodbye(words.CLOSING, "shutting down")
+            else:
+                self.goodbye(words.TOO_LONG, "session lasted too long")
 
     # Answers of ours.
 
@@ -181,7 +228,14 @@ class Talk(Conversation):
             self.hold("slots")
 
     def refuse(self, refusal: Answer) -> None:
-        self.answer(self.words(refusal))
+        if self.limits.bad(refusal.code):
+            self.when_quiet(lambda: self.goodbye(words.TOO_MANY_ERRORS, "too many errors"))
+        else:
+            self.answer(self.words(refusal))
+
+    def needs_mail(self) -> Answer:
+        """What is said to RCPT, DATA and BDAT without a transaction."""
+        return words.LOST_COMMAND if self.forsaken else words.NEEDS_MAIL
 
     def stopped(self, decision: Decision, hook: str) -> bytes:
         """Say a verdict that stops a command; returns the reply that was said."""
@@ -197,6 +251,7 @@ class Talk(Conversation):
     def end_mail(self, outcome: Outcome, reply: bytes, decision: Decision | None = None) -> None:
         """The transaction is over, and its fate known."""
         mail, self.mail = self.mail, None
+        self.keeps_waiting = False
         if mail is not None:
             mail.close()
             self.session.state = "command"
@@ -221,28 +276,26 @@ class Talk(Conversation):
         if octets:
             self.client.write(octets)
         self.client.close()
-        if self.upstream is not None and not self.orphaned:
+        if self.upstream is not None:
             if self.unfinished:
                 self.upstream.abort()
             else:
                 self.upstream.close()
 
     def orphan(self, reason: str) -> None:
-        """Upstream's connection can't be used any more, but the client has yet to hear why."""
-        self.close_reason(reason)
-        self.orphaned = True
+        """Upstream's connection has to end for the sake of this message; the client is yet to hear why."""
+        self.log.info("upstream cut off", reason=reason)
         self.unfinished = False
         self.early = None
-        assert self.upstream is not None
-        self.upstream.abort()
+        self.do_without()
 
     def leave(self, reason: str) -> None:
         """The client is gone: take leave of upstream, so that nothing half is delivered."""
         if self.closing:
             return
-        polite = self._greeted and not self.orphaned and not self.ledger and not self.unfinished
+        polite = self._greeted and not self.ledger and not self.unfinished
         self._let_go(reason)
-        if self.upstream is None or self.orphaned:
+        if self.upstream is None:
             return
         if self.unfinished:
             self.upstream.abort()
@@ -253,6 +306,7 @@ class Talk(Conversation):
 
     def _let_go(self, reason: str) -> None:
         self.closing = True
+        self.touch()  # the last words have their own time
         self.forget_mail()
         self.session.state = "closing"
         self.close_reason(reason)
