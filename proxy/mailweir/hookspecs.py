@@ -14,8 +14,9 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar, overload
 
 import pluggy
 
+from mailweir.envelope import Envelope, Recipient
 from mailweir.message import Message
-from mailweir.session import Command, Credentials, Envelope, Leg, Recipient, Session, Transaction
+from mailweir.session import Command, Credentials, Leg, Session, Transaction
 from mailweir.verdict import Route, Verdict
 
 GROUP = "mailweir"

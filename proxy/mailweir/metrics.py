@@ -208,6 +208,11 @@ OCTETS_CARRIED = Counter(
 PROTOCOL_ERRORS = Counter(
     "mailweir_protocol_errors_total", "What one side said against the rules.", ("listener", "protocol", "leg")
 )
+RECIPIENTS_ADDED = Counter(
+    "mailweir_recipients_added_total",
+    "Recipients that plugins added, by upstream's answer.",
+    ("listener", "protocol", "result"),
+)
 LIMITS = Counter(
     "mailweir_limits_total",
     "How often a limit of ours was reached, by the name that the configuration gives it.",

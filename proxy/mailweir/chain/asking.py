@@ -16,6 +16,7 @@ from mailweir.chain.driver import Driver
 from mailweir.chain.judge import SLOW, Found, Judge, kind_of
 from mailweir.chain.links import Link
 from mailweir.chain.shadow import shadowed
+from mailweir.message import Message
 
 
 class Asking:
@@ -47,7 +48,7 @@ class Asking:
         self._at = 0
         self._begun = 0.0
         self._call: Call | None = None
-        self._sealed = ""
+        self._sealed = "", False
         self._starting = False
         self._found: Found = None
         self._answer: Deferred[Found] | None = None
@@ -80,7 +81,7 @@ class Asking:
     def _ask(self, link: Link) -> Found:
         """Ask one plugin, or let it line up."""
         if not link.edits:
-            self._sealed = self._facts["message"].headers.seal(f"{link.plug.name} said edits=False")
+            self._seal(self._facts["message"], f"{link.plug.name} said edits=False", True)
         if not link.plug.gate.open:
             self._new_call(link).line_up(partial(invoke, link, self._facts))
             return None
@@ -100,6 +101,10 @@ class Asking:
         self._new_call(link).think(answer)
         self._starting = False
         return self._found
+
+    def _seal(self, message: Message, why: str, fixed: bool) -> None:
+        """Nobody may edit the message now, or, with what was before, whoever might before."""
+        self._sealed = message.headers.seal(why), message.envelope.fix(fixed)
 
     def _new_call(self, link: Link) -> Call:
         plug = link.plug
@@ -121,7 +126,9 @@ class Asking:
     def _judged(self, link: Link, answer: object, error: BaseException | None, now: float) -> Found:
         self._judge.timed(link, self._facts, now - self._begun)
         if not link.edits:
-            self._facts["message"].headers.seal(self._sealed)
+            self._seal(self._facts["message"], *self._sealed)
+        if link.singles:
+            self._judge.singled(link, self._facts)
         if error is not None:
             return self._judge.fail(link, self._facts, kind_of(error), error, now)
         return self._judge.weigh(link, self._facts, answer, now)

@@ -18,6 +18,7 @@ from mailweir.chain.plug import Fuse, Plug
 from mailweir.hookspecs import HOOKS
 
 ORDERING = ("tryfirst", "trylast")
+SINGLES = ("rcpt_to", "message_head", "message")
 WRAPPING = ("wrapper", "hookwrapper")
 
 
@@ -26,6 +27,7 @@ class Link:
     """One hook of one plugin: the function, which facts it wants, and the metrics that it moves.
 
     `shadow`: what it says is recorded, and mail passes. `edits`: it may edit the message.
+    `singles`: it may leave verdicts with recipients.
     """
 
     plug: Plug
@@ -36,6 +38,7 @@ class Link:
     seconds: metrics.Buckets
     shadow: bool = False
     edits: bool = True
+    singles: bool = False
     verdicts: dict[type, metrics.Cell] = field(default_factory=dict)
 
 
@@ -51,6 +54,7 @@ def links_of(plug: Plug) -> Iterator[Link]:
             metrics.HOOK_SECONDS.cell(plug.name, hook),
             plug.mode == "shadow",
             hookspecs.edits(implementation.function),
+            plug.mode != "shadow" and hook in SINGLES,
         )
 
 

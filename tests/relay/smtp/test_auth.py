@@ -312,6 +312,30 @@ def test_upstream_is_lost_in_the_dialogue(smtp: Make) -> None:
     assert stage.upstream.heard == stage.client.heard == b""
 
 
+@pytest.mark.parametrize("said", ["334 again", "535 no", "235 welcome"])
+def test_upstream_speaks_while_the_client_is_asked(smtp: Make, said: str) -> None:
+    """What the client says next is a response, so upstream must not be waiting for a command."""
+    smtp(offer=OFFER, client=LOCAL).play(f"""
+        C> AUTH LOGIN
+        U< AUTH LOGIN
+        U> 334 VXNlcm5hbWU6|{said}
+        C< 334 VXNlcm5hbWU6|421 lost the server, try again later (s1)
+        C. closed
+        U. aborted
+    """)
+
+
+def test_only_334_asks_for_a_response(smtp: Make) -> None:
+    smtp(offer=OFFER, client=LOCAL).play("""
+        C> AUTH LOGIN
+        U< AUTH LOGIN
+        U> 354 go
+        U. aborted
+        C< 421 lost the server, try again later (s1)
+        C. closed
+    """)
+
+
 def test_client_is_lost_in_the_dialogue(smtp: Make) -> None:
     smtp(offer=OFFER, client=LOCAL).play("""
         C> AUTH PLAIN

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
+from mailweir.envelope import Recipient
 from mailweir.hookspecs import hookimpl
 from mailweir.message import Message
-from mailweir.session import Recipient, Transaction
+from mailweir.session import Transaction
 from mailweir.testing.play import Stage, octets
 from mailweir.verdict import Close, Discard, Reject
 

@@ -453,9 +453,9 @@ def test_nothing_overtakes_a_message_that_several_hooks_think_about(smtp: Make, 
 LOST = "421 4.3.0 lost the server, try again later (s1)"
 
 
-@pytest.mark.parametrize("reply", ["250 ok", "220 ok"])
-def test_data_is_not_answered_by_2yz(smtp: Make, reply: str) -> None:
-    """The client might take it for the final one, and upstream the next commands for the text."""
+@pytest.mark.parametrize("reply", ["250 ok", "220 ok", "334 go", "300 go"])
+def test_only_354_and_refusals_answer_data(smtp: Make, reply: str) -> None:
+    """The client might take 2yz for the final reply, and another 3yz for a no, while upstream waits for a text."""
     smtp(upto="mail").play(f"""
         C> DATA
         U< DATA

@@ -18,7 +18,7 @@ from mailweir.relay.rules import Rules, SmtpRules
 from mailweir.relay.smtp import intake, sending
 from mailweir.relay.smtp.intake import EARLY
 from mailweir.session import Address, Transaction
-from mailweir.testing.play import Stage, octets
+from mailweir.testing.play import Stage, octets, shown
 from mailweir.verdict import Close, Discard, Reject, Verdict
 from mailweir.wire.dots import unstuff
 from mailweir.wire.smtp import Bdat, Chunk, Command, CommandReader, Text
@@ -492,6 +492,65 @@ def test_head_edited_text_streamed_and_end_withheld(smtp: Make) -> None:
         U> 250 more
         C> .
         U< BDAT 2 LAST||\
+    """)
+
+
+class Rewrites:
+    """Sends everything to Zoe."""
+
+    @hookimpl
+    def message_head(self, message: Message) -> None:
+        message.envelope.recipients[0].address = "zoe@example.net"
+
+
+REPLAYED = """
+    U< RSET|MAIL FROM:<ann@example.org>|RCPT TO:<zoe@example.net>
+    U> 250 ok|250 ok|250 ok
+"""
+
+
+def test_upstream_is_asked_anew_before_a_text_leaves_early(smtp: Make) -> None:
+    stage = began(smtp(Rewrites(), Judge(), upto="mail"))
+    stage.play(f"{REPLAYED}\nU< BDAT {len(LONG) - 2}|{shown(LONG[:-2])}")
+    stage.play(r"""
+        U> 250 more
+        C> .
+        U< BDAT 2 LAST||\
+    """)
+
+
+def test_upstream_is_asked_anew_and_refuses(smtp: Make) -> None:
+    stage = began(smtp(Rewrites(), Judge(), upto="mail"))
+    stage.play("""
+        U< RSET|MAIL FROM:<ann@example.org>|RCPT TO:<zoe@example.net>
+        U> 250 ok|250 ok|550 no such user
+        C> more|.
+        C< 550 no such user
+    """)
+
+
+def test_chunks_of_a_message_whose_recipient_was_changed(smtp: Make) -> None:
+    smtp(Rewrites(), upto="mail").play(rf"""
+        C> BDAT 8|A: b||BDAT 4 LAST|hi|\
+        {REPLAYED}
+        C< 250 2.0.0 8 octets received
+        U< BDAT 12 LAST|A: b||hi|\
+        U> 250 queued
+        C< 250 queued
+    """)
+
+
+def test_who_only_judges_can_t_change_recipients(smtp: Make) -> None:
+    class Liar:
+        @hookimpl(edits=False)
+        def message(self, message: Message) -> None:
+            message.envelope.add("zoe@example.net")
+
+    smtp(Liar(), upto="mail").play(f"""
+        C> DATA
+        C< {OURS}
+        C> A: b||hi|.
+        C< 451 4.3.0 local error (s1)
     """)
 
 

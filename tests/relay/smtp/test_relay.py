@@ -89,6 +89,26 @@ def test_upstream_hangs(smtp: Make, rows: str) -> None:
     assert code in (b"421", b"221")
 
 
+def test_upstream_hangs_while_the_client_may_not_go_on(smtp: Make) -> None:
+    """In the middle of its text, of which no more is read before upstream has answered DATA."""
+
+    class Head:
+        @hookimpl
+        def message_head(self) -> None: ...
+
+    smtp(Head(), upto="mail", client_idle=60.0).play(rf"""
+        C> DATA
+        C< 354 end data with <CR><LF>.<CR><LF>
+        C> Subject: x||half\
+        U< DATA
+        T+ 119
+        T+ 1
+        U. aborted
+        C< {LOST}
+        C. closed
+    """)
+
+
 def test_client_is_idle(smtp: Make) -> None:
     smtp().play("""
         T+ 299

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailweir.envelope import Recipient
 from mailweir.hookspecs import hookimpl
 from mailweir.message import Message
 from mailweir.relay.rules import SmtpRules
 from mailweir.relay.smtp import trace
 from mailweir.relay.smtp.hops import FIELDS
 from mailweir.relay.smtp.mail import Mail
-from mailweir.session import Address, Recipient, Tls
+from mailweir.session import Address, Tls
 from mailweir.testing.play import Stage
 from mailweir.verdict import Discard, Reject
 

@@ -36,7 +36,7 @@ def _bdat(talk: Talk, command: Bdat) -> None:
         swallow(talk, talk.needs_mail())
     elif isinstance(mail.collecting, Collecting):
         _collect(talk, mail.collecting, command)
-    elif mail.discard or mail.dropped or not _passes(talk, mail) or _needs_count(talk, command):
+    elif not _passes(talk, mail) or mail.dropped or _needs_count(talk, command):
         talk.when_quiet(lambda: _take_in(talk, command))
     elif not mail.up:  # a chunk that upstream refuses is for some servers none
         _no_recipients(talk, mail, command)
@@ -46,7 +46,9 @@ def _bdat(talk: Talk, command: Bdat) -> None:
 
 def _passes(talk: Talk, mail: Mail) -> bool:
     """Its chunks can go up as they are."""
-    if way(talk.chain) is not Way.PASS or "CHUNKING" not in talk.offer.upstream:
+    if mail.discard or mail.unsettled or way(talk.chain) is not Way.PASS:
+        return False
+    if "CHUNKING" not in talk.offer.upstream:
         return False
     return mail.binary or talk.rules.smtp.bare_newline != "normalize"  # else sizes would change
 
@@ -73,7 +75,9 @@ def _pass(talk: Talk, mail: Mail, command: Bdat) -> None:
     """
     assert talk.upstream is not None
     stamped = command.raw if mail.chunked else _stamped(command, field(talk, mail))
-    mail.chunked = True
+    if not mail.chunked:
+        mail.transaction.envelope.fix()  # upstream would lose this chunk if it were asked anew
+        mail.chunked = True
     ends = command.last and not command.size
     passing = Passing(talk, mail, command.last, withheld=stamped if ends else b"")
     if talk.expect(passing.slot):
@@ -97,7 +101,7 @@ def _take_in(talk: Talk, command: Bdat) -> None:
         swallow(talk, talk.needs_mail())
     elif not mail.up and not mail.dropped:
         _no_recipients(talk, mail, command)
-    elif mail.discard is None and mail.up and _passes(talk, mail):
+    elif mail.up and _passes(talk, mail):
         _pass(talk, mail, command)
     else:
         mail.chunked = True

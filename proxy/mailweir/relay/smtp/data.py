@@ -35,7 +35,7 @@ def _data(talk: Talk, command: Command) -> None:
         no_transaction(talk, command)
     elif mail.chunked or mail.binary:
         talk.refuse(words.MIXED)
-    elif mail.discard or mail.dropped or way(talk.chain) is not Way.PASS:
+    elif mail.discard or mail.dropped or mail.unsettled or way(talk.chain) is not Way.PASS:
         if command.arguments:
             talk.refuse(words.BAD_ARGUMENTS)
         else:
@@ -54,8 +54,8 @@ def no_recipients(talk: Talk, mail: Mail) -> None:
 
 def _answered(talk: Talk, mail: Mail, reply: Reply) -> None:
     """354 alone makes the client's next octets a text."""
-    if reply.positive:
-        talk.cut_upstream("DATA was answered as if all were done")  # the 354 may be yet to come
+    if reply.code < 400 and reply.code != 354:
+        talk.cut_upstream(f"{reply.code} in answer to DATA")  # who knows what it takes the next octets for
         return
     if reply.code >= 400:
         mail.turned_down = reply.raw
@@ -78,7 +78,7 @@ def _take_in(talk: Talk, command: Command) -> None:
         talk.refuse(talk.needs_mail())
     elif not mail.up and not mail.dropped:
         no_recipients(talk, mail)
-    elif mail.discard is None and mail.up and way(talk.chain) is Way.PASS:
+    elif mail.discard is None and mail.up and not mail.unsettled and way(talk.chain) is Way.PASS:
         talk.forward(command.raw, Awaited("DATA", partial(_answered, talk, mail)), barrier=True)
     else:
         _begin(talk, Taking(talk, mail, discarded(mail)))

@@ -11,6 +11,7 @@ from mailweir.relay.smtp import words
 from mailweir.relay.smtp.ending import conclude
 from mailweir.relay.smtp.mail import Mail
 from mailweir.relay.smtp.redial import lawful
+from mailweir.relay.smtp.replay import settle
 from mailweir.relay.smtp.sending import CHUNK, ByBdat, ByData, Sending
 from mailweir.relay.smtp.talk import Talk
 from mailweir.relay.smtp.trace import field, stamp
@@ -40,7 +41,9 @@ class Intake:
         self._talk = talk
         self._mail = mail
         self._screen = mail.screened(talk.rules)
-        self._way = way(talk.chain, withheld=_chunks(talk) or lawful(talk))
+        needed = way(talk.chain, withheld=_chunks(talk) or lawful(talk))
+        # an envelope that was changed is settled once the header is here, and then the text streams
+        self._way = Way.HEAD if needed is Way.PASS and mail.unsettled else needed
         self._sending: Sending | None = None
         self._due = False
         self._complete = False
@@ -96,16 +99,21 @@ class Intake:
         if sending is not None:
             sending.write(octets)
         elif carrier.leaves and not self._complete and self._mail.transaction.size >= EARLY:
-            self._leave(whole=False)
+            settle(self._talk, self._mail, self._settled)
         if self._complete:
             carrier.end()
 
-    def _leave(self, *, whole: bool) -> None:
+    def _settled(self, refusal: bytes, decision: Decision | None) -> None:
+        """Upstream has the envelope as plugins want it, or the message ends here."""
+        if refusal:
+            self._refuse(refusal, decision)
+            return
         message = self._mail.transaction.message
         assert message is not None
         message.headers.seal("the message has begun to leave")
-        self._sending = self._framing(early=self._way is Way.END and not whole)
-        self._sending.start(message.pieces(), message.leaving, whole=whole)
+        message.envelope.fix()
+        self._sending = self._framing(early=self._way is Way.END and not self._complete)
+        self._sending.start(message.pieces(), message.leaving, whole=self._complete)
 
     def _framing(self, *, early: bool = False) -> Sending:
         """As it came, where upstream can take that; or so that it can be called back."""
@@ -118,7 +126,7 @@ class Intake:
         elif self._sending is not None:
             self._sending.end()
         else:
-            self._leave(whole=self._complete)
+            settle(self._talk, self._mail, self._settled)
 
     def _turned_down(self, reply: bytes) -> None:
         """Upstream doesn't want it, after we had begun to take it: its reply is the final one."""
