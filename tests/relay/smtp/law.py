@@ -128,7 +128,11 @@ def _server(world: "World", server: Server) -> None:
         if world.traces:
             text, fields = _RECEIVED.subn(rb"\1", text)
             assert fields, f"no trace in {mail.text!r}"
-        assert text == _edited(world, ours), f"{mail.text!r} went up for {ours.text!r}"
+        whole = _edited(world, ours)
+        by_data = any(asked.verb == "DATA" for asked in account.asked)
+        if by_data and not whole.endswith(b"\r\n") and text == whole + b"\r\n":
+            continue  # chunks that went up by DATA, which can't carry a line without its end (RFC 3030)
+        assert text == whole, f"{mail.text!r} went up for {ours.text!r}"
         wanted = [one.address for one in ours.recipients if one not in world.dropped]
         assert mail.addresses == wanted, f"{mail.addresses} should be {wanted}"
 
