@@ -16,7 +16,17 @@ from mailweir.log import write as log_event
 from mailweir.message import Message
 from mailweir.metrics import Counter, Gauge, Histogram
 from mailweir.mime import Ambiguous, Limits, Part, parts
-from mailweir.session import Address, Command, Credentials, Envelope, Recipient, Session, Tls, Transaction
+from mailweir.session import (
+    Address,
+    Certificate,
+    Command,
+    Credentials,
+    Envelope,
+    Recipient,
+    Session,
+    Tls,
+    Transaction,
+)
 from mailweir.settings import ConfigPath, Secret
 from mailweir.verdict import (
     Accept,
@@ -36,6 +46,7 @@ __all__ = [
     "Accept",
     "Address",
     "Ambiguous",
+    "Certificate",
     "Close",
     "Command",
     "ConfigPath",

@@ -12,7 +12,7 @@ from pathlib import Path
 from stat import S_ISDIR
 
 from mailweir.app.certificates import authorities_mistake, pair_mistakes
-from mailweir.app.config import Configuration
+from mailweir.app.config import Configuration, Listener
 from mailweir.app.document import Document, Keys
 from mailweir.app.mistakes import Mistake
 from mailweir.chain.mistakes import hint
@@ -54,6 +54,7 @@ def listeners(document: Document, configuration: Configuration) -> Iterator[Mist
                 yield document.mistake(_item(document, (*at, "listen"), index), reason)
         if listener.tls == "none" and listener.require_tls:
             yield document.mistake((*at, "require_tls"), "can't be had with tls: none; set tls: starttls")
+        yield from _terms(document, name, listener)
         if listener.tls != "none" and not document.has(("certificates", 0)):
             yield document.mistake((*at, "tls"), "needs at least one entry under certificates")
         if listener.tls == "starttls" and listener.require_tls and listener.allow_plaintext:
@@ -77,6 +78,21 @@ def listeners(document: Document, configuration: Configuration) -> Iterator[Mist
             if times > 1:
                 second = [i for i, other in enumerate(listener.plugins) if other == plugin][1]
                 yield document.mistake((*at, "plugins", second), f"{plugin} is listed twice")
+
+
+def _terms(document: Document, name: str, listener: Listener) -> Iterator[Mistake]:
+    """What clients are asked for in TLS."""
+    at = ("listeners", name)
+    if listener.tls == "none" and listener.require_client_certificate:
+        reason = "can't be had with tls: none; set tls: starttls or implicit"
+        yield document.mistake((*at, "require_client_certificate"), reason)
+    elif listener.client_ca is not None:
+        reason = authorities_mistake(listener.client_ca)
+        if reason:
+            yield document.mistake((*at, "client_ca"), reason)
+    elif listener.require_client_certificate:
+        reason = "needs client_ca: the authorities that sign such certificates"
+        yield document.mistake((*at, "require_client_certificate"), reason)
 
 
 def _tongues(document: Document, configuration: Configuration, name: str) -> Iterator[Mistake]:
