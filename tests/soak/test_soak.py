@@ -1,6 +1,6 @@
 """What takes long: the loads of end2end, as big as the environment says.
 
-make soak SOAK_MINUTES=240 SOAK_MESSAGES=1000000 SOAK_GIGABYTES=20 SOAK_SESSIONS=10000
+make soak SOAK_MINUTES=240 SOAK_MESSAGES=1000000 SOAK_KILLED=1000000 SOAK_GIGABYTES=20 SOAK_EXAMPLES=100000
 """
 
 import os
@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from end2end import loads
+from end2end.killed import killed
+from end2end.recorder import Process
 from end2end.storm import storm
 from end2end.tls import Papers
 from end2end.weir import Start
+from relay.smtp import test_machine
 
 pytestmark = pytest.mark.soak
 
@@ -24,6 +27,14 @@ def amount(name: str, default: int) -> int:
 def test_storm(start: Start, tmp_path: Path) -> None:
     fates = storm(start, tmp_path, amount("MESSAGES", 100_000), 60.0 * amount("MINUTES", 30))
     print(dict(fates))
+
+
+def test_an_upstream_that_is_killed(start: Start, tmp_path: Path) -> None:
+    killed(start, tmp_path, Process(tmp_path / "stored"), amount("KILLED", 100_000))
+
+
+def test_sessions_at_random() -> None:
+    test_machine.play(amount("EXAMPLES", 20_000))
 
 
 def test_gigabytes_by_data(start: Start) -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailweir.wire.dots import DotReader, stuff, unstuff
-from mailweir.wire.smtp_text import DotWriter, Strays, stuffing
+from mailweir.wire.smtp_text import DotWriter, Mender, Strays, stuffing
 
 PIECES = st.lists(st.text("\r\n.a").map(str.encode), max_size=8)
 
@@ -35,6 +35,63 @@ def test_strays_are_what_is_left_without_pairs(pieces: list[bytes]) -> None:
     found = any([strays.found(piece) for piece in pieces] + [strays.found(b"", end=True)])
     left = b"".join(pieces).replace(b"\r\n", b"")
     assert found == (b"\r" in left or b"\n" in left)
+
+
+MENDED = {
+    "a pair": ([b"a\r\nb"], b"a\r\nb"),
+    "a pair cut in two": ([b"a\r", b"\nb"], b"a\r\nb"),
+    "LF": ([b"a\nb"], b"a\r\nb"),
+    "LF at a seam": ([b"a", b"\n", b"b"], b"a\r\nb"),
+    "LF LF": ([b"\n\n"], b"\r\n\r\n"),
+    "LF behind a pair": ([b"\r", b"\n\n"], b"\r\n\r\n"),
+    "CR": ([b"a\rb"], None),
+    "CR at a seam": ([b"a\r", b"b"], None),
+    "CR CR LF": ([b"a\r", b"\r\n"], None),
+    "CR at the end": ([b"a\r"], None),
+}
+
+
+def mended(pieces: list[bytes]) -> bytes | None:
+    mender, out = Mender(), b""
+    for at, piece in enumerate([*pieces, b""]):
+        octets = mender.mend(piece, end=at == len(pieces))
+        if octets is None:
+            return None
+        assert not octets.endswith(b"\r") and not (out.endswith(b"\r") and octets.startswith(b"\n"))
+        out += octets
+    return out
+
+
+@pytest.mark.parametrize(("pieces", "text"), MENDED.values(), ids=MENDED.keys())
+def test_mended(pieces: list[bytes], text: bytes | None) -> None:
+    assert mended(pieces) == text
+
+
+@given(PIECES)
+def test_mended_texts_are_lines_however_they_are_cut(pieces: list[bytes]) -> None:
+    text = b"".join(pieces)
+    out = mended(pieces)
+    assert out == mended([text])
+    if b"\r" in text.replace(b"\r\n", b""):
+        assert out is None
+    else:
+        assert out == text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+@given(PIECES)
+def test_a_mended_text_ends_once(pieces: list[bytes]) -> None:
+    """As it goes up by DATA: what was mended is stuffed by the lines that it has now."""
+    writer, mender, wire = DotWriter(), Mender(), b""
+    for piece in pieces:
+        octets = mender.mend(piece)
+        if octets is None:
+            return
+        wire += writer.write(octets)
+    if mender.mend(b"", end=True) is None:
+        return
+    wire += writer.end()
+    assert (b"\r\n" + wire).count(b"\r\n.\r\n") == 1 and wire.endswith(b".\r\n")
+    assert not set(b"\r\n") & set(wire.replace(b"\r\n", b""))
 
 
 @given(PIECES)

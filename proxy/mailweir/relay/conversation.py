@@ -144,8 +144,7 @@ class Conversation(Duties):
                 self.close_reason(reason or "upstream closed")
                 self.client.close()
             else:
-                if not self.session.closed:
-                    metrics.UPSTREAM_LOST.cell(self.session.upstream).add()
+                self._count_loss()
                 self._safely(self._lost, reason or "upstream closed")
         self._ended()
 
@@ -326,6 +325,10 @@ class Conversation(Duties):
             self.session.upstream_tls = None
             self._dial(self, self.session.upstream)
 
+    def _count_loss(self) -> None:
+        if not self.session.closed:
+            metrics.UPSTREAM_LOST.cell(self.session.upstream).add()
+
     def _lost(self, reason: str) -> None:
         if not self.outlives(reason):
             self.close_reason(reason)
@@ -350,6 +353,7 @@ class Conversation(Duties):
 
     def cut_upstream(self, reason: str) -> None:
         """Upstream can't be trusted any more: end its side at once, and treat it as lost."""
+        self._count_loss()
         self.close_reason(reason)
         self._upstream.end()
         if self.upstream is not None:

@@ -1,4 +1,4 @@
-"""A message's text in pieces cut anywhere: looked through for CR and LF that stand alone, and dot-stuffed.
+"""A message's text in pieces cut anywhere: CR and LF that stand alone found or mended, and dot-stuffed.
 
 `dots` knows how a text ends on the wire and works on pieces as `DotReader` gives them. Here pieces may
 come from anywhere: from a chunk of BDAT, or from the spool with an edited header in front.
@@ -28,6 +28,39 @@ class Strays:
             piece = b"\r" + piece
         self._cr = not end and piece.endswith(b"\r")
         return stray(piece[:-1] if self._cr else piece)
+
+
+class Mender:
+    r"""Makes CRLF of each LF that stands alone. What a CR alone was meant for nobody knows (RFC 5321 2.3.8).
+
+    What comes out is never cut between CR and LF, so it can be dot-stuffed by the lines it has now.
+
+    >>> mender = Mender()
+    >>> mender.mend(b"a\n.\r"), mender.mend(b"\nb\r"), mender.mend(b"c", end=True)
+    (b'a\r\n.', b'\r\nb', None)
+    """
+
+    __slots__ = ("_cr",)
+
+    def __init__(self) -> None:
+        self._cr = False
+
+    def mend(self, piece: bytes, *, end: bool = False) -> bytes | None:
+        """What leaves for `piece`, or None if a CR stands alone; a CR at its end is kept until the next.
+
+        `end`: no other piece follows.
+        """
+        if self._cr:
+            piece = b"\r" + piece
+        self._cr = not end and piece.endswith(b"\r")
+        if self._cr:
+            piece = piece[:-1]
+        pairs: int = sz.count(piece, CRLF)
+        if sz.count(piece, b"\r") != pairs:
+            return None
+        if sz.count(piece, b"\n") == pairs:
+            return piece
+        return piece.replace(CRLF, b"\n").replace(b"\n", CRLF)
 
 
 class DotWriter:

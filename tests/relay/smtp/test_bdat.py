@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
+from mailweir.envelope import Recipient
 from mailweir.hookspecs import hookimpl
 from mailweir.message import Message
-from mailweir.session import Recipient, Transaction
+from mailweir.session import Transaction
 from mailweir.testing.play import Stage, octets
 from mailweir.verdict import Close, Discard, Reject
 
@@ -87,7 +88,11 @@ def test_a_refused_chunk_is_not_commands(smtp: Make) -> None:
 
 
 def test_chunking_that_was_not_offered_never_goes_up(smtp: Make) -> None:
-    smtp(upto="mail", offer="PIPELINING|250 HELP").play(r"""
+    smtp(upto="greeted").play(r"""
+        C> HELO me
+        U< HELO me
+        U> 250 hi
+        C< 250 hi
         C> BDAT 6|QUIT|BDAT 0 LAST|NOOP
         C< 503 CHUNKING was not offered (s1)|503 CHUNKING was not offered (s1)
         U< NOOP
@@ -155,6 +160,15 @@ def test_stray_cr_and_lf(smtp: Make, chunks: str) -> None:
         C> NOOP
         C< 250 2.0.0 ok
     """)
+
+
+@pytest.mark.parametrize("empty", ["", "BDAT 0|"])
+def test_an_empty_last_chunk_does_not_end_a_text_that_was_objected_to(smtp: Make, empty: str) -> None:
+    """Octets that come with the command of a chunk can be looked at first. Here there are none."""
+    stage = smtp(upto="mail")
+    stage.say("client", octets(rf"BDAT 2|a\r{empty}BDAT 0 LAST"))
+    assert stage.upstream.state == "aborted" and b"LAST" not in stage.upstream.heard
+    assert stage.client.heard.splitlines()[-1].decode() == STRAY
 
 
 def test_a_pair_may_be_cut_in_two(smtp: Make) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from mailweir.relay.smtp import words
-from mailweir.relay.smtp.offer import STRIPPED_VERBS
+from mailweir.relay.smtp.offer import stripped
 from mailweir.relay.smtp.talk import VERBS, Awaited, Talk
 from mailweir.session import Command as Asked
 from mailweir.verdict import Decision
@@ -42,7 +42,7 @@ def _parted(talk: Talk, reply: Reply) -> None:
 
 
 def unknown(talk: Talk, command: Command) -> None:
-    if command.verb in STRIPPED_VERBS:
+    if stripped(command.verb):
         talk.refuse(words.DISABLED)
     elif talk.rules.refuse_unknown or not command.verb.isalpha():
         talk.refuse(words.UNKNOWN)
