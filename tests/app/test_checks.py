@@ -19,6 +19,7 @@ FILES = {  # name: (the whole file, every mistake in it)
     "client certificates of anybody": (with_line("tls: starttls\n    require_client_certificate: true") + CERTIFICATES, ["7:33: listeners.mx.require_client_certificate: needs client_ca: the authorities that sign such certificates"]),
     "no authorities for clients": (with_line("tls: starttls\n    client_ca: one.key") + CERTIFICATES, ["7:16: listeners.mx.client_ca: DIR/one.key holds no certificate in PEM form"]),
     "authorities for clients": (with_line("tls: starttls\n    client_ca: one.pem\n    require_client_certificate: true") + CERTIFICATES, []),
+    "a key too short": (SOUND + "certificates: [{certificate: weak.pem, key: weak.key}]\n", ["9:30: certificates.0.certificate: DIR/weak.pem: OpenSSL does not take it: ee key too small"]),
     "a cipher that is none": (with_line("tls_ciphers: ECDHE+AESGCM:AES257"), ["6:18: listeners.mx.tls_ciphers: OpenSSL knows no cipher AES257"]),
     "SMTP's options for IMAP": (SOUND.replace("smtp", "imap").replace("    upstream: mta\n", "    upstream: mta\n    trace: none\n"), ["6:5: listeners.mx.trace: is for smtp and lmtp, not for imap"]),
     "splicing SMTP": (with_line("splice: never"), ["6:5: listeners.mx.splice: is for pop3 and imap, not for smtp"]),

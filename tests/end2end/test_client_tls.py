@@ -182,6 +182,19 @@ def test_a_broken_file_at_reload(secured: Callable[..., Mailweir], papers: Paper
     assert weir.metric("mailweir_tls_certificate_expiry_timestamp_seconds") == expiry > 0
 
 
+def test_a_renewal_that_nobody_tells_us_of(
+    secured: Callable[..., Mailweir], papers: Papers, tmp_path: Path
+) -> None:
+    certificate, key = issued(papers, tmp_path, "one", "localhost")
+    weir = secured((certificate, key))
+    other, other_key = issued(papers, tmp_path, "two", "localhost", common_name="renewed")
+    other_key.replace(key)
+    other.replace(certificate)
+    wait_until("the files are looked at", lambda: weir.events("certificates taken anew"), 60)
+    assert "CN = renewed" in s_client(weir.port, "-brief")
+    assert weir.metric("mailweir_tls_certificates_last_reload_successful") == 1
+
+
 def test_a_thousand_handshakes_and_fifty_renewals(start: Start, tmp_path: Path) -> None:
     loads.reloads(start, tmp_path, 1000, 50)
 

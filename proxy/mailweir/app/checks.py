@@ -17,6 +17,7 @@ from mailweir.app.document import Document, Keys
 from mailweir.app.mistakes import Mistake
 from mailweir.chain.mistakes import hint
 from mailweir.net.addresses import WILDCARDS, Place, Tcp, Unix, parse
+from mailweir.net.certificates import pair_refused
 
 ROUTES = ("route", "original")
 """Words with a meaning of their own where an upstream is named."""
@@ -164,8 +165,13 @@ def loops(document: Document, configuration: Configuration) -> Iterator[Mistake]
 def certificates(document: Document, configuration: Configuration) -> Iterator[Mistake]:
     """Files that are there, can be read, and belong together."""
     for index, entry in enumerate(configuration.certificates):
+        fatal = False
         for key, reason, warning in pair_mistakes(entry.certificate, entry.key):
+            fatal = fatal or not warning
             yield document.mistake(("certificates", index, key), reason, warning=warning)
+        refused = "" if fatal else pair_refused((entry.certificate, entry.key))
+        if refused:
+            yield document.mistake(("certificates", index, "certificate"), refused)
 
 
 def spool(document: Document, configuration: Configuration) -> Iterator[Mistake]:

@@ -146,6 +146,15 @@ def leaf(certificate: Path) -> x509.Certificate:
     return x509.load_pem_x509_certificates(certificate.read_bytes())[0]
 
 
+def pair_refused(pair: Pair) -> str:
+    """Why OpenSSL would not show a pair that is sound in itself (its key is too short, say); empty if it would."""
+    try:
+        _context([pair], Terms())
+    except CertificateUnusable as error:
+        return str(error)
+    return ""
+
+
 def ciphers_mistake(text: str) -> str:
     """What is wrong with a list of ciphers in OpenSSL's words; empty if nothing is.
 
