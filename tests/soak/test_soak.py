@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from end2end import loads
+from end2end import floods, loads
 from end2end.killed import killed
 from end2end.recorder import Process
 from end2end.storm import storm
@@ -69,3 +69,42 @@ def test_certificates_are_renewed(start: Start, tmp_path: Path) -> None:
 
 def test_slow_handshakes(start: Start, papers: Papers) -> None:
     loads.slow_handshakes(start, papers, amount("SLOW", 2000))
+
+
+@pytest.mark.parametrize("chain", floods.CHAINS)
+def test_gigabytes_in_one_chunk(start: Start, tmp_path: Path, chain: str) -> None:
+    floods.long_chunk(start, tmp_path, amount("GIGABYTES", 10) * loads.GIB // 10, chain)
+
+
+@pytest.mark.parametrize("chain", floods.CHAINS)
+@pytest.mark.parametrize("piece", [b"x", b"x\r\n y", b"x\r\nX: "], ids=["a line", "a field", "many fields"])
+def test_gigabytes_of_header(start: Start, tmp_path: Path, piece: bytes, chain: str) -> None:
+    floods.long_header(start, tmp_path, amount("GIGABYTES", 10) * loads.GIB // 10, piece, chain)
+
+
+def test_gigabytes_in_one_line_of_sasl(start: Start, tmp_path: Path) -> None:
+    floods.long_response(start, tmp_path, amount("GIGABYTES", 10) * loads.GIB // 10)
+
+
+def test_a_client_that_never_reads(start: Start, tmp_path: Path) -> None:
+    floods.deaf_client(start, tmp_path, loads.GIB)
+
+
+@pytest.mark.parametrize("chain", floods.CHAINS)
+def test_a_server_that_never_reads(start: Start, tmp_path: Path, chain: str) -> None:
+    floods.deaf_server(start, tmp_path, loads.GIB, chain)
+
+
+@pytest.mark.parametrize("stage", floods.STAGES)
+@pytest.mark.parametrize("begin", [b"250 ", b"250-"], ids=["a line", "many lines"])
+def test_a_reply_without_end(start: Start, tmp_path: Path, stage: str, begin: bytes) -> None:
+    piece = b"x" * loads.MIB if begin.endswith(b" ") else b"x" * 60 + b"\r\n" + begin
+    floods.raving_server(start, tmp_path, loads.GIB, stage, begin, piece)
+
+
+def test_many_recipients(start: Start, tmp_path: Path) -> None:
+    floods.many_recipients(start, tmp_path, amount("RECIPIENTS", 1_000_000), None)
+
+
+def test_idle_and_dripping_sessions(start: Start, tmp_path: Path) -> None:
+    floods.many_sessions(start, tmp_path, amount("SESSIONS", 2000), rounds=20)

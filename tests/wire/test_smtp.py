@@ -87,6 +87,7 @@ REPLIES: dict[str, tuple[bytes, list[Seen]]] = {
         [("250", b"250 " + b"x" * 4090 + b"\r\n")],
     ),
     "too long": (b"250 " + b"x" * REPLY_LINE + b"\r\n", ["500 line too long"]),
+    "too long, and goes on": (b"250 " + b"x" * REPLY_LINE, ["500 line too long"]),
     "too many lines": (b"250-x\r\n" * REPLY_LINES, ["500 a reply without end!"]),
     "too much": ((b"250-" + b"x" * 4000 + b"\r\n") * 17, ["500 a reply without end!"]),
 }

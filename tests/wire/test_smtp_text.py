@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailweir.wire.dots import DotReader, stuff, unstuff
-from mailweir.wire.smtp_text import DotWriter, Mender, Strays, stuffing
+from mailweir.wire.smtp_text import DotWriter, HiddenEnds, Mender, Strays, stuffing
 
 PIECES = st.lists(st.text("\r\n.a").map(str.encode), max_size=8)
 
@@ -109,3 +109,44 @@ def test_what_is_written_is_read_again(pieces: list[bytes]) -> None:
 def test_stuffing_is_what_stuff_adds(text: bytes, at_line_start: bool) -> None:
     stuffed = stuff(text, at_line_start=at_line_start)
     assert stuffing(stuffed, at_line_start=at_line_start) == len(stuffed) - len(text)
+
+
+HIDDEN = {  # is it one: in a stuffed text, in one that is not
+    b"a\r\n. \r\n": (True, False),
+    b"a\r\n.\t \x0b\x0c\x1f\x7f\r\n": (True, False),
+    b"a\r\n.\x85\r\n": (True, False),
+    b"a\r\n.\xc2\x85\xc2\xa0\r\n": (True, False),
+    b"a\r\n.\0\r\n": (True, False),
+    b"a\r\n\0.\r\n": (True, True),
+    b"a\r\n\0\0. \0\r\n": (True, True),
+    b".\0\r\n": (True, False),
+    b"\0.\r\n": (True, True),
+    b"a\r\n..\r\n": (False, False),
+    b"a\r\n.. \r\n": (False, False),
+    b"a\r\n.a\r\n": (False, False),
+    b"a\r\n. a\r\n": (False, False),
+    b"a\r\n.\xc2\xab\r\n": (False, False),
+    b"a\r\n .\r\n": (False, False),
+    b"a\r\n\0a.\r\n": (False, False),
+    b"a\0.\r\n": (False, False),
+    "их.\r\n".encode(): (False, False),
+}
+
+
+@pytest.mark.parametrize(("text", "hidden"), HIDDEN.items(), ids=repr)
+def test_hidden_ends(text: bytes, hidden: tuple[bool, bool]) -> None:
+    for stuffed, wanted in zip((True, False), hidden, strict=True):
+        for size in (1, 2, 3, len(text)):
+            ends = HiddenEnds()
+            found = [ends.found(text[at : at + size], stuffed=stuffed) for at in range(0, len(text), size)]
+            assert any(found) is wanted, (stuffed, size)
+        ends = HiddenEnds()
+        assert [ends.found(piece, stuffed=stuffed) for piece in (text + b"..a\r\n", b"b")] == [wanted, False]
+
+
+@given(st.lists(st.binary(max_size=3) | st.sampled_from([b"\r\n", b".", b"\0", b" ", b"\xc2", b"\x85"])))
+def test_hidden_ends_however_cut(pieces: list[bytes]) -> None:
+    for stuffed in (True, False):
+        ends = HiddenEnds()
+        found = any(ends.found(piece, stuffed=stuffed) for piece in pieces)
+        assert found is HiddenEnds().found(b"".join(pieces), stuffed=stuffed)

@@ -260,6 +260,8 @@ class ReplyReader:
             self._size += len(line)
             if self._size > REPLY_SIZE or len(self._lines) >= REPLY_LINES:
                 raise ProtocolError("a reply without end", fatal=True)
+        if self._buffer.skipping:  # a client would wait for its end as long as upstream likes
+            raise LineTooLong(REPLY_LINE)
         return None
 
     def rest(self) -> bytes:

@@ -4,6 +4,8 @@
 come from anywhere: from a chunk of BDAT, or from the spool with an edited header in front.
 """
 
+import re
+
 import stringzilla as sz
 
 from mailweir.wire.dots import CRLF, stray, stuff
@@ -28,6 +30,32 @@ class Strays:
             piece = b"\r" + piece
         self._cr = not end and piece.endswith(b"\r")
         return stray(piece[:-1] if self._cr else piece)
+
+
+class HiddenEnds:
+    r"""Finds a line that is nothing but a dot, save for octets that some servers overlook.
+
+    NUL before the dot; NUL, blanks, control characters behind it. A dot at the start of a stuffed line
+    that is no end has another one behind it (RFC 5321 4.5.2), so who stuffs never sends such a line.
+
+    >>> ends = HiddenEnds()
+    >>> ends.found(b"a\r\n. ", stuffed=True), ends.found(b"\t\r\n", stuffed=True)
+    (False, True)
+    """
+
+    __slots__ = ("_begun",)
+
+    def __init__(self) -> None:
+        self._begun = b"\n"  # what the unfinished line has in common with such a one, shortened
+
+    def found(self, piece: bytes, *, stuffed: bool) -> bool:
+        """Tell whether one ends in this piece. Not `stuffed`: a dot that begins a line will be stuffed."""
+        text = self._begun + piece
+        begun = _BEGUN.fullmatch(text, max(text.rfind(b"\n"), 0))
+        self._begun = b"" if begun is None else b"\n" + b"".join(part[-1:] for part in begun.groups(b""))
+        if b"\0" not in text and not (stuffed and sz.find(text, b"\n.") >= 0):
+            return False
+        return (_HIDDEN if stuffed else _BEHIND_NUL).search(text) is not None
 
 
 class Mender:
@@ -103,3 +131,9 @@ def stuffing(text: bytes, *, at_line_start: bool) -> int:
     """
     dots: int = sz.count(text, b"\r\n.")
     return dots + (at_line_start and text.startswith(b"."))
+
+
+_OVERLOOKED = rb"(?:[\0-\x09\x0b\x0c\x0e-\x20\x7f]|\xc2?[\x85\xa0])"
+_BEGUN = re.compile(rb"\n(\0*+)(?:(\.)(" + _OVERLOOKED + rb"*+\xc2?))?+")
+_HIDDEN = re.compile(rb"\n\0*+\." + _OVERLOOKED + rb"*+\r")
+_BEHIND_NUL = re.compile(rb"\n\0++\." + _OVERLOOKED + rb"*+\r")

@@ -13,16 +13,23 @@ END = b"\r\n.\r\n"
 _COMMAND = re.compile(rb"([A-Za-z][A-Za-z0-9-]*)(?: (.*))?", re.DOTALL)
 _CHUNK = re.compile(rb"(\d{1,18})( +LAST)? *", re.IGNORECASE)
 _ADDRESS = re.compile(rb": *<?([^<> \r]*)")
+_NUMBER = re.compile(rb" u\d+\.")  # in every reply of `Server`
 _REPLY = re.compile(rb"([2-5]\d\d)(?:[ -][^\r\n]*)?\r\n")
 BARRIERS = ("DATA", "AUTH", "STARTTLS", "QUIT")
 HELLOS = ("EHLO", "HELO", "LHLO")
+
+
+def code(raw: bytes) -> int:
+    """Of a reply's last line."""
+    return int(raw[:-2].rpartition(b"\n")[2][:3])
 
 
 @dataclass(eq=False)
 class Mail:
     """One transaction: `recipients` were accepted, `text` is without dot-stuffing and chunks.
 
-    `ended`: all of the text is there; `dead`: a chunk was refused, so nothing can come of it.
+    `ended`: all of the text is there; `dead`: a chunk was refused, so nothing can come of it; `lost`: nor
+    can it, since the server was lost.
     """
 
     sender: bytes
@@ -31,6 +38,7 @@ class Mail:
     text: bytes = b""
     ended: bool = False
     dead: bool = False
+    lost: bool = False
     replies: list[bytes] = field(default_factory=list)
 
     @property
@@ -40,7 +48,7 @@ class Mail:
     @property
     def accepted(self) -> bool:
         """Somebody has taken it for at least one recipient."""
-        return any(reply.startswith(b"2") for reply in self.replies)
+        return any(code(reply) < 300 for reply in self.replies)
 
 
 @dataclass(eq=False)
@@ -78,11 +86,13 @@ class Account:
 
     `mode` says what comes next: "command", "text", "chunk", "response"; or that nothing can be told before
     the next reply ("reply"), before a handshake ("tls"), or any more ("over"). `unasked` are replies that
-    nothing was open for.
+    nothing was open for. `each`: LMTP; `curt`: in it, the end of a text may be refused as no command at all,
+    by one reply.
     """
 
-    def __init__(self, *, each: bool) -> None:
+    def __init__(self, *, each: bool, curt: bool = False) -> None:
         self.each = each
+        self.curt = curt
         self.mode = "command"
         self.open: deque[Asked] = deque([Asked("greeting")])
         self.mail: Mail | None = None
@@ -94,13 +104,24 @@ class Account:
         self._said = b""
         self._replied = b""
         self._left = 0
+        self._echo: Asked | None = None
 
     # The one who commands.
 
     def said(self, octets: bytes) -> None:
         self._said += octets
+        self._read_on()
+
+    def _read_on(self) -> None:
         while self._read():
             pass
+        if self.open and self._unheard(self.open[0]):
+            self.open.popleft()
+
+    def _unheard(self, asked: Asked) -> bool:
+        """In LMTP the last chunk has no reply if nobody was accepted (RFC 2033 4.3)."""
+        offered = self.each and asked.last and asked.complete and "CHUNKING" in self.keywords
+        return offered and self.mail is not None and not self.mail.recipients and not self.mail.lost
 
     @property
     def due(self) -> Asked | None:
@@ -201,7 +222,7 @@ class Account:
             at = match.end()
             if match[0][3:4] != b"-":
                 raw = self._replied[start:at]
-                found.append((self._reply(raw, int(match[1])), raw))
+                found.append((self._reply(raw), raw))
                 start = at
         if b"\n" in self._replied[at:]:
             raise ValueError(f"not a reply: {self._replied[at:]!r}")
@@ -212,25 +233,41 @@ class Account:
         """The handshake is done: all that was said before is forgotten (RFC 3207 4.2)."""
         self.mail, self.keywords, self.mode = None, set(), "command"
 
-    def _reply(self, raw: bytes, code: int) -> Asked | None:
+    def _reply(self, raw: bytes) -> Asked | None:
+        if self._echo is not None and self._echo.replies[-1] == raw:
+            return self._echo
+        self._echo = None
         if not self.open:
             self.unasked.append(raw)
             return None
         asked = self.open[0]
         if asked.ends and not asked.replies:
-            asked.mail = self.mail
-            several = self.each and self.mail is not None and not self._out_of_place(asked)
-            asked.left = max(len(self.mail.recipients), 1) if self.mail and several else 1
+            self._decides(asked, raw)
         asked.replies.append(raw)
         asked.left -= 1
-        if asked.verb == "AUTH" and 300 <= code < 400:
+        if asked.verb == "AUTH" and 300 <= code(raw) < 400:
             self.mode = "response"
         elif not asked.left:
             self.open.popleft()
-            self._answered(asked, raw, code)
-        while self._read():
-            pass
+            self._answered(asked, raw)
+        self._read_on()
         return asked
+
+    def _decides(self, asked: Asked, raw: bytes) -> None:
+        """The first reply to the end of a text: it is known what it is about, and how many there will be."""
+        mail = asked.mail = self.mail
+        recipients = mail.recipients if mail and self.each else []
+        single = self._out_of_place(asked) or (self.curt and 500 <= code(raw) <= 504)
+        asked.left = 1 if single else max(len(recipients), 1)
+        passed = _NUMBER.search(raw) is not None
+        self._echo = asked if single and passed and len(recipients) > 1 and not self.curt else None
+        if mail is None or (code(raw) >= 400 and self._out_of_place(asked)):
+            return
+        mail.replies = asked.replies
+        if asked.verb == "BDAT":
+            mail.text += asked.chunk
+            mail.ended = asked.complete  # else the server did not wait for it
+            self.mails += [mail] * asked.complete
 
     def _out_of_place(self, asked: Asked) -> bool:
         """A chunk that was not offered, or that can't help any more, is refused by a single reply."""
@@ -238,10 +275,10 @@ class Account:
             "CHUNKING" not in self.keywords or bool(self.mail and self.mail.dead)
         )
 
-    def _answered(self, asked: Asked, raw: bytes, code: int) -> None:
+    def _answered(self, asked: Asked, raw: bytes) -> None:
         if self.mode == "reply" and asked.verb in BARRIERS:
             self.mode = "command"
-        yes = 200 <= code < 300
+        yes = code(raw) < 300
         if asked.junk:
             return
         if asked.verb in HELLOS and yes:
@@ -253,9 +290,9 @@ class Account:
             self.mail.recipients.append(asked)
         elif asked.verb == "RSET" and yes:
             self.mail = None
-        elif asked.verb == "DATA" and code == 354:
+        elif asked.verb == "DATA" and code(raw) == 354:
             self.mode = "text"
-        elif asked.verb == "STARTTLS" and code == 220:
+        elif asked.verb == "STARTTLS" and code(raw) == 220:
             self.mode = "tls"
         elif asked.verb == "QUIT":
             self.mode = "over"
@@ -263,15 +300,11 @@ class Account:
             self._moved(asked, yes)
 
     def _moved(self, asked: Asked, yes: bool) -> None:
-        mail = asked.mail = self.mail
+        mail = self.mail
         if mail is None or (not yes and self._out_of_place(asked)):
             return
-        if asked.verb == "BDAT":
+        if asked.ends:
+            self.mail = None
+        else:
             mail.text += asked.chunk
-            if not asked.last:
-                mail.dead = mail.dead or not yes
-                return
-            mail.ended = asked.complete  # else the server did not wait for it
-            self.mails += [mail] * asked.complete
-        mail.replies = asked.replies
-        self.mail = None
+            mail.dead = mail.dead or not yes

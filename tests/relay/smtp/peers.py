@@ -72,7 +72,7 @@ class Server:
     """
 
     def __init__(self, first: int, offer: Offer, *, each: bool) -> None:
-        self.account = Account(each=each)
+        self.account = Account(each=each, curt=True)
         self.pipe = Pipe()
         self.octets = b""
         self.sent: dict[int, Asked | None] = {}
@@ -135,5 +135,7 @@ class Server:
         return raw
 
     def _keep(self, raw: bytes) -> None:
-        [(asked, _)] = self.account.replied(raw)
-        self.sent[self.number] = asked
+        account = self.account
+        text = Asked("end", mail=account.mail) if account.mode == "text" and not account.open else None
+        [(asked, _)] = account.replied(raw)
+        self.sent[self.number] = asked or text  # who says no before the end of the text answers it

@@ -396,17 +396,13 @@ def test_a_chunk_in_a_group_with_a_dropped_recipient(smtp: Make, size: str) -> N
     """)
 
 
-@pytest.mark.parametrize("recipients", ["", "|RCPT TO:<b@z>"])
-def test_the_last_chunk_for_nobody_has_no_reply_in_lmtp(smtp: Make, recipients: str) -> None:
+def test_the_last_chunk_for_nobody_has_no_reply_in_lmtp(smtp: Make) -> None:
     """RFC 2033 4.3. Servers differ in it, so it doesn't go up; the others have their one reply."""
-    stage = smtp(protocol="lmtp").play(f"""
-        C> MAIL FROM:<x@y>{recipients}|BDAT 4|hi|BDAT 6 LAST|QUIT|NOOP
-        U< MAIL FROM:<x@y>{recipients}|BDAT 4|hi
-    """)
-    refused = "|550 no such user" if recipients else ""
-    stage.play(f"""
-        U> 250 ok{refused}|503 no valid recipients
-        C< 250 ok{refused}|503 no valid recipients
+    smtp(protocol="lmtp").play("""
+        C> MAIL FROM:<x@y>|RCPT TO:<b@z>|BDAT 4|hi|BDAT 6 LAST|QUIT|NOOP
+        U< MAIL FROM:<x@y>|RCPT TO:<b@z>|BDAT 4|hi
+        U> 250 ok|550 no such user|503 no valid recipients
+        C< 250 ok|550 no such user|503 no valid recipients
         U< NOOP
         U> 250 ok
         C< 250 ok
@@ -414,4 +410,36 @@ def test_the_last_chunk_for_nobody_has_no_reply_in_lmtp(smtp: Make, recipients: 
         U< RSET
         U> 250 ok
         U< MAIL FROM:<a@b>
+    """)
+
+
+@pytest.mark.parametrize(("protocol", "code"), [("smtp", 554), ("lmtp", 503)])
+def test_no_chunk_goes_up_before_a_recipient(smtp: Make, protocol: str, code: int) -> None:
+    """Upstream would have to refuse it, and might read its octets as commands."""
+    smtp(protocol=protocol).play(f"""
+        C> MAIL FROM:<a@b>
+        U< MAIL FROM:<a@b>
+        U> 250 ok
+        C< 250 ok
+        C> BDAT 24|XCLIENT ADDR=192.0.2.9|NOOP
+        C< {code} 5.5.1 no valid recipients (s1)
+        U< NOOP
+        U> 250 ok
+        C< 250 ok
+        C> MAIL FROM:<a@b>
+        U< RSET
+    """)
+
+
+@pytest.mark.parametrize("protocol", ["smtp", "lmtp"])
+def test_a_cr_alone_before_an_empty_last_chunk(smtp: Make, protocol: str) -> None:
+    """The line of such a chunk is the end of the message, so it must not go up."""
+    smtp(upto="mail", protocol=protocol).play(r"""
+        C> BDAT 3\r\nhi\r\
+        U< BDAT 3\r\nhi\r\
+        U> 250 ok
+        C< 250 ok
+        C> BDAT 0 LAST
+        U. aborted
+        C< 550 5.6.0 CR or LF alone in the message; lines end in CRLF (s1)
     """)

@@ -323,12 +323,14 @@ def test_a_client_of_old_sends_one_command_at_a_time(smtp: Make) -> None:
 
 
 def test_size_is_refused_where_we_offered_less(smtp: Make) -> None:
-    smtp(upto="greeted", message_size=1000).play(r"""
+    smtp(upto="greeted", message_size=1000, command_line=9000).play(rf"""
         C> EHLO me
         U< EHLO me
         U> 250-x|250 SIZE 5000
         C< 250-x|250-SIZE 1000|250-PIPELINING|250 CHUNKING
         C> MAIL FROM:<a@b> SIZE=1001
+        C< 552 message too big (s1)
+        C> MAIL FROM:<a@b> SIZE={"9" * 5000}
         C< 552 message too big (s1)
         C> MAIL FROM:<a@b> SIZE=1000
         U< MAIL FROM:<a@b> SIZE=1000
@@ -491,6 +493,20 @@ def test_a_parameter_that_was_not_offered_hides_behind_no_blank(smtp: Make, blan
     smtp(upto="mail", protocol="lmtp").play(f"""
         C> RCPT TO:<a@b>{blank}XRCPTFORWARD=x
         C< {said}
+    """)
+
+
+def test_an_upstream_that_answers_our_rset_before_it_is_said(smtp: Make) -> None:
+    """The session ends there, and the command that waited for the RSET is not answered any more."""
+    smtp(Policy()).play(r"""
+        C> RSET
+        U< RSET
+        U> 550 no|25\
+        C< 550 no
+        C> RCPT TO:<a@b>
+        C< 421 4.3.0 lost the server, try again later (s1)
+        C. closed
+        U. aborted
     """)
 
 

@@ -22,7 +22,7 @@ from structlog.testing import capture_logs
 from twisted.internet.task import Clock
 
 from mailweir.chain.plug import Plug
-from mailweir.relay.rules import Rules
+from mailweir.relay.rules import Rules, SmtpRules
 from mailweir.session import Leg
 from mailweir.spool import Spool
 from mailweir.testing.play import Stage
@@ -66,7 +66,13 @@ class Machine(RuleBasedStateMachine):
         offer=st.builds(Offer, st.booleans(), st.booleans(), st.booleans(), st.booleans()),
         refuse_unknown=st.booleans(),
         starttls=st.booleans(),
-        limit=st.sampled_from([0, 0, 60]),
+        limit=st.sampled_from([0, 0, 200]),
+        smtp=st.builds(
+            SmtpRules,
+            trace=st.sampled_from(["none", "none", "received"]),
+            early_talker=st.sampled_from(["ignore", "ignore", "reject"]),
+            upstream_protocol=st.sampled_from(["", "", "smtp", "lmtp"]),
+        ),
     )
     def opens(
         self,
@@ -76,6 +82,7 @@ class Machine(RuleBasedStateMachine):
         refuse_unknown: bool,
         starttls: bool,
         limit: int,
+        smtp: SmtpRules,
     ) -> None:
         self.logs = ExitStack()
         self.logged = self.logs.enter_context(capture_logs())
@@ -91,6 +98,7 @@ class Machine(RuleBasedStateMachine):
             message_size=limit,
             client_idle=300.0,
             spool=Spool(memory=32),
+            smtp=smtp,
         )
         self.whims = PLUGINS[plugins]()
         self.plug = Plug("whims", self.whims)
@@ -172,6 +180,36 @@ class Machine(RuleBasedStateMachine):
             octets += b"bdat %d\r\n" % len(text) + text + b"bdat 2 LAST\r\n\r\n"
         world.says(octets + (b"" if chunks else b"data\r\n"), cut)
 
+    @rule(
+        who=who,
+        recipients=st.lists(
+            st.sampled_from(["nothing", "nothing", "nothing", "reject", "discard"]), max_size=4
+        ),
+        text=TEXTS,
+        chunks=st.booleans(),
+        balks_at=st.sampled_from(["", "MAIL", "RCPT", "DATA", "BDAT", "end", "end"]),
+    )
+    def delivers(self, who: int, recipients: Sequence[str], text: bytes, chunks: bool, balks_at: str) -> None:
+        """A message step by step, with a verdict for each recipient; the server may stop answering at a verb."""
+        world = self.world(who)
+        account = world.client
+        world.obliging, world.balks_at = True, balks_at
+        if account.mode != "command" or account.pending:
+            return
+        if not account.keywords:
+            world.says(self.written("hello", world))
+        world.says(self.written("mail", world))
+        for verdict in recipients:
+            self.whims.plan["rcpt_to"] = verdict, False
+            world.says(self.written("rcpt", world))
+        if chunks and "CHUNKING" in account.keywords:
+            text = self.unlike(text, world)
+            world.says(b"bdat %d last\r\n" % len(text) + text)
+        else:
+            world.says(b"data\r\n")
+            if account.mode == "text":
+                world.says(self.unlike(text, world) + b"\r\n.\r\n")
+
     @rule(who=who, commands=st.lists(st.sampled_from(COMMANDS), min_size=1, max_size=5), cut=cut)
     def commands(self, who: int, commands: Sequence[str], cut: Cut) -> None:
         world = self.world(who)
@@ -242,6 +280,11 @@ class Machine(RuleBasedStateMachine):
     @rule(who=who, leg=st.sampled_from(["client", "upstream"]))
     def drains(self, who: int, leg: Leg) -> None:
         self.world(who).drains(leg)
+
+    @rule(who=who)
+    def vanishes(self, who: int) -> None:
+        """From here on the server can't be reached again."""
+        self.world(who).stage.unreachable = "refused"
 
     @rule(who=who)
     def retires(self, who: int) -> None:

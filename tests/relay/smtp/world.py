@@ -15,7 +15,7 @@ class World:
     """`number` is the client's, and stands in every address that it uses.
 
     `client` is its account; `servers` are the connections to upstream that were made for it, `server` the
-    last. `logged` is what all sessions have logged. `story` are the rows of what happened, to be played again by `mailweir.testing.play`.
+    last, which answers by itself as long as it is `obliging`: not at the verb `balks_at`. `logged` is what all sessions have logged. `story` are the rows of what happened, to be played again by `mailweir.testing.play`.
     """
 
     def __init__(
@@ -27,6 +27,8 @@ class World:
         self.offer = offer
         self.logged = logged
         self.each = stage.session.protocol == "lmtp"
+        self.upstream_each = (stage.relay.rules.smtp.upstream_protocol or stage.session.protocol) == "lmtp"
+        self.traces = stage.relay.rules.smtp.trace == "received"
         self.client = Account(each=self.each)
         self.pipe = Pipe()
         self.servers: list[Server] = []
@@ -34,6 +36,7 @@ class World:
         self.story: list[str] = []
         self.dropped: set[Asked] = set()
         self.obliging = True
+        self.balks_at = ""
         self.ended = False
         stage.session.id = f"s{number}"
         self.last = 0
@@ -115,6 +118,8 @@ class World:
             while self._flow():
                 self._listen()
             self._listen()
+            if self.client.mail is not None and self.has_lost:
+                self.client.mail.lost = True
             law.check(self)
         except AssertionError as error:
             raise AssertionError("\n".join([*self.story, "", str(error)])) from None
@@ -128,10 +133,13 @@ class World:
             relay.client_secured(TLS)
             return True
         moved = not stage.client.secured and self.pipe.flow(stage.client, self._from_client)
+        self._listen()
         server = self.server
         if server is not None:
             moved = server.pipe.flow(stage.upstream, self._from_server) or moved
             account = server.account
+            if account.due is not None and account.due.verb == self.balks_at:
+                self.obliging, self.balks_at = False, ""
             obliges = self.obliging and server.pipe.end is None and stage.upstream.state == "open"
             if obliges and account.due is not None and not self.spliced:
                 server.pipe.put(server.answer(*server.honest(account.due)))
@@ -183,7 +191,7 @@ class World:
         if stage.dialled and stage.upstream is not self._side and not stage.unreachable:
             self._side = stage.upstream
             first = self.server.number if self.server else 1000 * self.number
-            self.servers.append(Server(first, self.offer, each=self.each))
+            self.servers.append(Server(first, self.offer, each=self.upstream_each))
         up, stage.upstream.heard = stage.upstream.heard, b""
         self._tell("U< ", up)
         if up and self.server is not None and not self.spliced:
@@ -203,6 +211,12 @@ class World:
         """A plugin wanted the message, or one of its recipients, to vanish."""
         sender = mail.sender.decode() in self.whims.discarded
         return sender or any(recipient in self.dropped for recipient in mail.recipients)
+
+    @property
+    def has_lost(self) -> bool:
+        """There is no upstream now."""
+        server = self.server
+        return server is None or server.pipe.told or self.stage.upstream.state != "open"
 
     @property
     def ends(self) -> int:

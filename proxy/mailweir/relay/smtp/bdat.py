@@ -38,7 +38,7 @@ def _bdat(talk: Talk, command: Bdat) -> None:
         _collect(talk, mail.collecting, command)
     elif not _passes(talk, mail) or mail.dropped or _needs_count(talk, command):
         talk.when_quiet(lambda: _take_in(talk, command))
-    elif mail.refused and not mail.up:
+    elif not mail.up:  # a chunk that upstream refuses is for some servers none
         _no_recipients(talk, mail, command)
     else:
         _pass(talk, mail, command)

@@ -142,7 +142,7 @@ class Passing:
     def _passed(self, event: Text) -> bytes:
         octets = event.octets
         self._mail.transaction.size += len(octets) - stuffing(octets, at_line_start=self._first)
-        self._screen.look(octets, end=True)
+        self._screen.look(octets, end=True, stuffed=True)
         return event.raw
 
 
