@@ -17,7 +17,7 @@ from mailweir.log import write as log_event
 from mailweir.message import Message
 from mailweir.metrics import Counter, Gauge, Histogram
 from mailweir.mime import Ambiguous, Limits, Part, parts
-from mailweir.session import Address, Command, Credentials, Session, Tls, Transaction
+from mailweir.session import Address, Certificate, Command, Credentials, Session, Tls, Transaction
 from mailweir.settings import ConfigPath, Secret
 from mailweir.verdict import (
     Accept,
@@ -37,6 +37,7 @@ __all__ = [
     "Accept",
     "Address",
     "Ambiguous",
+    "Certificate",
     "Close",
     "Command",
     "ConfigPath",

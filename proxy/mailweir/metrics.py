@@ -198,11 +198,24 @@ UPSTREAM_LOST = Counter(
     "Upstream connections that ended, or had to be cut off, before the session did.",
     ("upstream",),
 )
-HANDSHAKES = Counter("mailweir_tls_handshakes_total", "TLS handshakes.", ("listener", "leg", "result"))
+HANDSHAKES = Counter(
+    "mailweir_tls_handshakes_total",
+    "TLS handshakes; version: of those that succeeded, reason: why others did not.",
+    ("listener", "leg", "result", "version", "reason"),
+)
+RESUMED = Counter(
+    "mailweir_tls_resumed_total",
+    "TLS handshakes that used keys of an earlier connection again.",
+    ("listener", "leg"),
+)
 CERTIFICATE_EXPIRY = Gauge(
     "mailweir_tls_certificate_expiry_timestamp_seconds",
     "When a certificate of ours expires.",
     ("certificate",),
+)
+CERTIFICATES_OK = Gauge(
+    "mailweir_tls_certificates_last_reload_successful",
+    "0 if files of certificates changed to something unusable; the old ones serve on.",
 )
 OCTETS_CARRIED = Counter(
     "mailweir_octets_total", "Octets received from each side.", ("listener", "protocol", "direction")

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,12 +42,34 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """What the other side showed. Subject and issuer as RFC 4514 writes them ("CN=joe,O=Example").
+
+    `names` are the host names, addresses and mailboxes it is for, `fingerprint` the SHA-256 of it in lower
+    case hexadecimal, `expires` a time in UTC. It proves something only where it was verified: a client's
+    always, an upstream's unless `verify: false`.
+    """
+
+    subject: str
+    names: tuple[str, ...]
+    issuer: str
+    fingerprint: str
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Tls:
-    """What a finished handshake agreed on. `version` as OpenSSL names it ("TLSv1.3")."""
+    """What a finished handshake agreed on. `version` as OpenSSL names it ("TLSv1.3").
+
+    `sni` is the host name that the client asked for, `resumed` says that keys of an earlier connection were
+    used again, `certificate` is the other side's, if it showed one.
+    """
 
     version: str
     cipher: str
     sni: str = ""
+    resumed: bool = False
+    certificate: Certificate | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -35,7 +35,7 @@ FILES = {  # name: (the whole file, every mistake in it)
 
 LISTENERS = {  # name: (lines of a listener, from line 6 on; what is said of them)
     "misspelt key": ("tsl: starttls", "6:5: listeners.mx.tsl: no such key; did you mean tls?"),
-    "unknown key": ("zzz: 1", "6:5: listeners.mx.zzz: no such key; there are protocol, listen, tls, require_tls, upstream, plugins, unknown, allow_plaintext, splice, bare_newline, nul, i_know, trace, verdicts, early_talker"),
+    "unknown key": ("zzz: 1", "6:5: listeners.mx.zzz: no such key; there are protocol, listen, tls, require_tls, tls_minimum, tls_ciphers, client_ca, require_client_certificate, upstream, plugins, unknown, allow_plaintext, splice, bare_newline, nul, i_know, trace, verdicts, early_talker"),
     "said twice": ("upstream: mta", "6:5: listeners.mx.upstream: stands here twice, first on line 5"),
     "wrong word": ("tls: startls", "6:10: listeners.mx.tls: must be none, starttls or implicit, not startls; did you mean starttls?"),
     "no truth": ("require_tls: maybe", "6:18: listeners.mx.require_tls: must be true or false, not maybe"),

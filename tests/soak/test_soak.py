@@ -12,6 +12,7 @@ from end2end import floods, loads
 from end2end.killed import killed
 from end2end.recorder import Process
 from end2end.storm import storm
+from end2end.tls import Papers
 from end2end.weir import Start
 from relay.smtp import test_machine
 
@@ -60,6 +61,14 @@ def test_idle_sessions(start: Start) -> None:
 
 def test_whole_messages_stay_within_the_spool(start: Start, tmp_path: Path) -> None:
     loads.spooled(start, tmp_path, amount("GIGABYTES", 10) * loads.GIB // 4)
+
+
+def test_certificates_are_renewed(start: Start, tmp_path: Path) -> None:
+    loads.reloads(start, tmp_path, amount("HANDSHAKES", 10_000), amount("RELOADS", 1000))
+
+
+def test_slow_handshakes(start: Start, papers: Papers) -> None:
+    loads.slow_handshakes(start, papers, amount("SLOW", 2000))
 
 
 @pytest.mark.parametrize("chain", floods.CHAINS)

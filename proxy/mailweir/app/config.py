@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from mailweir import log, session, spool
 from mailweir.app.values import Address, Addresses, Duration, Limit, NoneOr, ServerAddresses, Size
 from mailweir.chain.plug import Mode, OnError
+from mailweir.net.certificates import ciphers_mistake
 from mailweir.relay import rules
 from mailweir.settings import ConfigPath, folder
 
@@ -38,15 +39,29 @@ def _upstream(value: object) -> object:
     return value
 
 
+def _ciphers(value: object) -> object:
+    """What OpenSSL knows; `auto` and nothing at all are our own list."""
+    if value in ("", "auto"):
+        return ""
+    mistake = ciphers_mistake(value) if isinstance(value, str) else "must be a text"
+    if mistake:
+        raise ValueError(mistake)
+    return value
+
+
 class Listener(Model):
     """One protocol, one policy, one route, one ordered list of plugins; any number of addresses."""
 
-    later = frozenset({"trusted", "client_certificates"})
+    later = frozenset({"trusted"})
 
     protocol: session.Protocol
     listen: Addresses
     tls: ClientTls = "none"
     require_tls: bool = False
+    tls_minimum: Literal["1.2", "1.3"] = "1.2"
+    tls_ciphers: Annotated[str, BeforeValidator(_ciphers)] = ""
+    client_ca: ConfigPath | None = None
+    require_client_certificate: bool = False
     upstream: Annotated[str, BeforeValidator(_upstream)]
     plugins: list[str] = []
     unknown: Unknown = "auto"

@@ -16,8 +16,9 @@ from mailweir.app import config
 from mailweir.app.config import Configuration, Listener
 from mailweir.chain.chain import Chain, Plug
 from mailweir.net.addresses import Place, parse
+from mailweir.net.certificates import Certificates, Terms
 from mailweir.net.listener import Maker, Welcome
-from mailweir.net.tls import ClientTls, Layer, ServerTls
+from mailweir.net.tls import ClientTls
 from mailweir.net.upstream import IsOwn, Upstream
 from mailweir.relay.conversation import Conversation
 from mailweir.relay.meeting import Meeting
@@ -50,7 +51,7 @@ class Generation:
         self._clock = clock
         self._spool = spool
         pairs = [(entry.certificate, entry.key) for entry in configuration.certificates]
-        self._layer = Layer(ServerTls(pairs), clock) if pairs else None
+        self.certificates = Certificates(pairs, clock)
         self._upstreams = {name: self._upstream(name, is_own) for name in configuration.upstreams}
         self.welcomes = {name: self._welcome(name, made) for name, made in configuration.listeners.items()}
 
@@ -87,7 +88,7 @@ class Generation:
             listener.protocol,
             self._maker(name, listener),
             self._upstreams,
-            None if listener.tls == "none" else self._layer,
+            None if listener.tls == "none" else self.certificates.layer(_terms(listener)),
             listener.tls == "implicit",
         )
 
@@ -150,6 +151,12 @@ class Generation:
                 text_rate=limits.text_rate,
             ),
         )
+
+
+def _terms(listener: Listener) -> Terms:
+    return Terms(
+        listener.tls_minimum, listener.tls_ciphers, listener.client_ca, listener.require_client_certificate
+    )
 
 
 def _verified(upstream: config.Upstream) -> bool:
