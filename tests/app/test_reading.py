@@ -68,6 +68,28 @@ def test_upstream(folder: Path, lines: str, said: str) -> None:
     assert mistakes(folder, f"{SOUND}    {lines}\n") == [said]
 
 
+NO_LIMITS = {  # what stands behind `limits: `: what is said of it, once
+    "session_time: 5 minutes": "must be a duration like 500ms, 60s or 5m, or none",
+    "text_rate: -1": "must be a size like 500kB, 1MiB or 10GiB, or none",
+    "recipients: many": "must be a whole number, not many",
+    "recipients: -1": "must be at least 1, not -1",
+    "recipients: false": "must be a whole number, not False",
+}
+
+
+@pytest.mark.parametrize(("line", "said"), NO_LIMITS.items(), ids=NO_LIMITS)
+def test_a_limit_that_may_be_none_is_complained_of_once(folder: Path, line: str, said: str) -> None:
+    key = line.partition(":")[0]
+    (mistake,) = mistakes(folder, f"{SOUND}limits: {{{line}}}\n")
+    assert mistake == f"9:{len(key) + 12}: limits.{key}: {said}"
+
+
+@pytest.mark.parametrize("value", ["none", "0", "null"])
+def test_no_limit(folder: Path, value: str) -> None:
+    keys = ("recipients", "bad_commands", "session_time", "text_rate")
+    assert mistakes(folder, SOUND + "limits:\n" + "".join(f"  {key}: {value}\n" for key in keys)) == []
+
+
 def test_transparent_mode_is_refused(folder: Path) -> None:
     (said,) = mistakes(folder, SOUND.replace("upstream: mta", "upstream: original"))
     assert said == (

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from mailweir.envelope import Recipient
 from mailweir.hookspecs import hookimpl
@@ -105,6 +106,49 @@ def test_each_protocol_has_its_row() -> None:
 )
 def test_hello(dialect: str, said: bytes, sent: bytes) -> None:
     assert DIALECTS[dialect].hello(said[:4].upper().decode(), said) == sent
+
+
+WRONG_HELLOS = {  # what the client says: upstream's protocol, what it hears, what the log says of it
+    "EHLO me": (
+        "lmtp",
+        "LHLO me",
+        "it does not seem to speak lmtp; if it speaks smtp, say `protocol: smtp` of it",
+    ),
+    "HELO me": (
+        "smtp",
+        "HELO me",
+        "it does not seem to speak smtp; if it speaks lmtp, say `protocol: lmtp` of it",
+    ),
+}
+
+
+@pytest.mark.parametrize(("said", "told"), WRONG_HELLOS.items(), ids=WRONG_HELLOS)
+def test_the_keeper_is_told_of_a_server_that_speaks_the_other(
+    smtp: Make, said: str, told: tuple[str, str, str]
+) -> None:
+    spoken, heard, reason = told
+    with capture_logs() as logs:
+        smtp(upto="greeted", smtp=TO_LMTP if spoken == "lmtp" else TO_SMTP).play(f"""
+            C> {said}
+            U< {heard}
+            U> 500 what?
+            C< 500 what?
+        """)
+    (line,) = [line for line in logs if line["log_level"] == "warning"]
+    assert line["event"] == f"upstream knows no {heard[:4]}"
+    assert (line["code"], line["reason"]) == (500, reason)
+
+
+@pytest.mark.parametrize("reply", ["500 what?", "502 no"])
+def test_an_old_server_that_knows_no_ehlo_is_no_mistake(smtp: Make, reply: str) -> None:
+    with capture_logs() as logs:
+        smtp(upto="greeted").play(f"""
+            C> EHLO me
+            U< EHLO me
+            U> {reply}
+            C< {reply}
+        """)
+    assert not [line for line in logs if line["log_level"] == "warning"]
 
 
 @pytest.mark.parametrize("reply", [b"250 x\r\n", b"250-x\r\n250-SIZE\r\n250 HELP\r\n"])

@@ -42,6 +42,7 @@ def hello(talk: Talk, command: Command) -> None:
 def _greeted(talk: Talk, command: Command, sent: bytes, name: str, reply: Reply) -> None:
     """A hello that was accepted also ends the transaction (RFC 5321 4.1.4)."""
     if not reply.positive:
+        _doubts(talk, sent, reply.code)
         talk.settle(reply.raw)
         return
     talk.forget_mail()
@@ -56,6 +57,17 @@ def _greeted(talk: Talk, command: Command, sent: bytes, name: str, reply: Reply)
         octets, talk.offer = advertise(reply.raw, facts(talk.session, talk.chain, talk.rules))
     talk.pipelines = "PIPELINING" in talk.offer.upstream
     talk.settle(octets)
+
+
+def _doubts(talk: Talk, sent: bytes, code: int) -> None:
+    """Tell the keeper of a server that knows no such hello. EHLO alone is unknown to old servers, too."""
+    verb = sent[:4].decode("ascii", "replace").upper()
+    if code in (500, 502) and verb in ("LHLO", "HELO"):
+        spoken, other = ("lmtp", "smtp") if verb == "LHLO" else ("smtp", "lmtp")
+        reason = f"it does not seem to speak {spoken}; if it speaks {other}, say `protocol: {other}` of it"
+        talk.log.warning(
+            f"upstream knows no {verb}", upstream=talk.session.upstream, code=code, reason=reason
+        )
 
 
 def mail(talk: Talk, command: Command) -> None:
