@@ -19,7 +19,7 @@ from zope.interface import implementer
 from mailweir.net.addresses import parse
 from mailweir.net.listener import ClientSide, Listener, Welcome
 from mailweir.net.register import Register
-from mailweir.net.tls import ClientTls, Layer, ServerTls
+from mailweir.net.tls import ClientTls, Layer, ServerTls, Verify
 from mailweir.net.upstream import IsOwn, Upstream
 from mailweir.relay.side import Dial, Side
 from mailweir.session import Session, Tls, session_ids
@@ -65,8 +65,8 @@ class Forwarder:
         self.ready.set()
         self.client.resume("dialling")
 
-    def upstream_failed(self, reason: str) -> None:
-        self.events.append(f"upstream failed: {reason}")
+    def upstream_failed(self, reason: str, *, insecure: bool = False) -> None:
+        self.events.append(f"upstream {'insecure' if insecure else 'failed'}: {reason}")
         self.ended.set()
         self.client.close()
 
@@ -169,9 +169,9 @@ class Bench:
         """What a listener needs for TLS."""
         return Layer(ServerTls([self.certificate(*names)]), self.clock)
 
-    def upstream(self, *addresses: str, verify: bool | Path | None = None, **more: Any) -> Upstream:
+    def upstream(self, *addresses: str, verify: Verify | None = None, **more: Any) -> Upstream:
         own: IsOwn = more.pop("is_own", lambda address: False)
-        tls = None if verify is None else ClientTls(verify, self.clock)
+        tls = None if verify is None else ClientTls(verify, self.clock, **more.pop("tls", {}))
         return Upstream("server", addresses, clock=self.clock, is_own=own, tls=tls, **more)
 
     @asynccontextmanager

@@ -18,6 +18,7 @@ from mailweir.chain.chain import Chain, Plug
 from mailweir.net.addresses import Place, parse
 from mailweir.net.listener import Maker, Welcome
 from mailweir.net.tls import ClientTls, Layer, ServerTls
+from mailweir.net.tlsa import Records
 from mailweir.net.upstream import IsOwn, Upstream
 from mailweir.relay.conversation import Conversation
 from mailweir.relay.meeting import Meeting
@@ -70,17 +71,7 @@ class Generation:
         return None if admin is None else parse(admin.listen)
 
     def _upstream(self, name: str, is_own: IsOwn) -> Upstream:
-        made = self.configuration.upstreams[name]
-        return Upstream(
-            name,
-            made.address,
-            clock=self._clock,
-            is_own=is_own,
-            tls=None if made.tls == "none" else ClientTls(made.verify, self._clock),
-            implicit=made.tls == "implicit",
-            connections=made.connections,
-            timeout=made.connect_timeout,
-        )
+        return upstream(name, self.configuration.upstreams[name], self._clock, is_own)
 
     def _welcome(self, name: str, listener: Listener) -> Welcome:
         return Welcome(
@@ -147,6 +138,25 @@ class Generation:
                 text_rate=limits.text_rate,
             ),
         )
+
+
+def upstream(name: str, made: config.Upstream, clock: IReactorTime, is_own: IsOwn) -> Upstream:
+    """As the configuration has it; `CertificateUnusable` if a file of it can't be used."""
+    tls = None
+    if made.tls != "none":
+        pair = (made.certificate, made.key) if made.certificate and made.key else None
+        tls = ClientTls(made.verify, clock, name=made.name, sni=made.sni, pair=pair)
+    return Upstream(
+        name,
+        made.address,
+        clock=clock,
+        is_own=is_own,
+        tls=tls,
+        implicit=made.tls == "implicit",
+        records=Records().of if tls is not None and tls.dane else None,
+        connections=made.connections,
+        timeout=made.connect_timeout,
+    )
 
 
 def _other_protocol(clients: Protocol, upstream: config.Upstream | None) -> Literal["", "smtp", "lmtp"]:

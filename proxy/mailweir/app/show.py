@@ -22,7 +22,12 @@ from mailweir.verdict import printable
 
 WIDE = 1000
 """Columns of a file or pipe."""
-TOWARDS = {"none": "", "starttls": ", STARTTLS", "implicit": ", TLS"}
+TOWARDS = {
+    "none": "",
+    "opportunistic": ", STARTTLS if offered",
+    "starttls": ", STARTTLS",
+    "implicit": ", TLS",
+}
 
 
 def reading(file: str) -> Reading:
