@@ -65,10 +65,8 @@ class UpstreamSide(Connection):
     @property
     def certificate(self) -> Certificate | None:
         """What the server has shown."""
-        if self._layer is None:
-            return None
-        shown: Certificate | None = self._layer.getHandle().get_peer_certificate(as_cryptography=True)
-        return shown
+        connection = None if self._layer is None else self._layer.getHandle()
+        return None if connection is None else connection.get_peer_certificate(as_cryptography=True)
 
     def begun(self) -> None:
         if self.ready.done():
@@ -98,7 +96,7 @@ class UpstreamSide(Connection):
 
     def unsecured(self, reason: str) -> None:
         self._insecure = True
-        if self.stands:
+        if self.stands and self.client is not None:
             log.logger(session=self.relay.session.id, listener=self.listener).warning(
                 "TLS handshake failed",
                 upstream=self._upstream.name,
