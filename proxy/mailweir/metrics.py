@@ -194,7 +194,9 @@ UPSTREAM_CONNECT_SECONDS = Histogram(
     "mailweir_upstream_connect_duration_seconds", "How long reaching an upstream took.", ("upstream",)
 )
 UPSTREAM_LOST = Counter(
-    "mailweir_upstream_lost_total", "Upstream connections that ended before the session did.", ("upstream",)
+    "mailweir_upstream_lost_total",
+    "Upstream connections that ended, or had to be cut off, before the session did.",
+    ("upstream",),
 )
 HANDSHAKES = Counter("mailweir_tls_handshakes_total", "TLS handshakes.", ("listener", "leg", "result"))
 CERTIFICATE_EXPIRY = Gauge(
@@ -207,6 +209,11 @@ OCTETS_CARRIED = Counter(
 )
 PROTOCOL_ERRORS = Counter(
     "mailweir_protocol_errors_total", "What one side said against the rules.", ("listener", "protocol", "leg")
+)
+RECIPIENTS_ADDED = Counter(
+    "mailweir_recipients_added_total",
+    "Recipients that plugins added, by upstream's answer.",
+    ("listener", "protocol", "result"),
 )
 LIMITS = Counter(
     "mailweir_limits_total",

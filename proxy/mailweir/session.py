@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from mailweir.envelope import Envelope
 from mailweir.verdict import Decision
 
 if TYPE_CHECKING:
@@ -46,43 +47,6 @@ class Tls:
     version: str
     cipher: str
     sni: str = ""
-
-
-@dataclass(slots=True, eq=False)
-class Recipient:
-    """One RCPT. `address` is what stood between the angle brackets, `parameters` the rest, verbatim.
-
-    `refused_by` is who said no to it: a plugin's name or "upstream"; empty as long as nobody did.
-    """
-
-    address: str
-    parameters: str = ""
-    accepted: bool = False
-    refused_by: str = ""
-
-    @property
-    def local(self) -> str:
-        """The part before the last `@`, as it was written."""
-        return self.address.rpartition("@")[0] if "@" in self.address else self.address
-
-    @property
-    def domain(self) -> str:
-        """The part behind the last `@`, in lower case; empty if there is none."""
-        return self.address.rpartition("@")[2].lower() if "@" in self.address else ""
-
-
-@dataclass(slots=True, eq=False)
-class Envelope:
-    """Sender and recipients of one SMTP or LMTP transaction (RFC 5321 3.3)."""
-
-    sender: str = ""
-    parameters: str = ""
-    recipients: list[Recipient] = field(default_factory=list)
-
-    @property
-    def accepted(self) -> list[Recipient]:
-        """The recipients that the client was told were accepted, in the order of their RCPTs."""
-        return [recipient for recipient in self.recipients if recipient.accepted]
 
 
 @dataclass(slots=True, eq=False)
@@ -204,6 +168,8 @@ class Session:
         """Start the next transaction; `now` is the session clock's time."""
         self.transactions += 1
         self.transaction = Transaction(f"{self.id}.{self.transactions}", stage, now)
+        if stage not in ("smtp", "lmtp"):
+            self.transaction.envelope.fix()
         return self.transaction
 
     @property

@@ -45,8 +45,12 @@ def swallow(peer: Peer, end: bytes) -> int:
     tail, peer.buffer = peer.buffer[-len(end) :], b""
     room = bytearray(MIB)
     while tail != end:
-        got = peer.connection.recv_into(room)
-        assert got, "closed before the end"
+        try:
+            got = peer.connection.recv_into(room)
+        except ConnectionError as error:
+            raise Gone(str(error)) from error
+        if not got:
+            raise Gone("closed before the end")
         count += got
         tail = (tail + bytes(room[max(got - len(end), 0) : got]))[-len(end) :]
     return count

@@ -395,7 +395,7 @@ def test_another_name_is_checked_and_asked_for(bench: Bench) -> None:
     """`name` in place of the address' host, in the certificate and, where `sni` says nothing else, in SNI."""
 
     async def main() -> None:
-        asked: list[str] = []
+        asked: list[str | None] = []
         context = bench.server_side("mx.example.org")
         context.set_servername_callback(lambda socket, name, context: asked.append(name))
         async with bench.server(echo, ssl=context) as address:

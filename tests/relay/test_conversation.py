@@ -17,7 +17,7 @@ from mailweir.verdict import Decision
 
 
 def plug(**hooks: object) -> Plug:
-    return Plug("p", SimpleNamespace(**{name: hookimpl(hook) for name, hook in hooks.items()}))  # type: ignore[type-var]
+    return Plug("p", SimpleNamespace(**{name: hookimpl(hook) for name, hook in hooks.items()}))  # type: ignore[call-overload]
 
 
 def active() -> float:

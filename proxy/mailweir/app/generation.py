@@ -101,7 +101,9 @@ class Generation:
         made = self.configuration.upstreams.get(upstream)
         if made is not None and isinstance(relay, Conversation):
             smtp = replace(relay.rules.smtp, upstream_protocol=_other_protocol(relay.session.protocol, made))
-            relay.rules = replace(relay.rules, upstream_tls=made.tls, smtp=smtp)
+            relay.rules = replace(
+                relay.rules, upstream_tls=made.tls, upstream_verified=_verified(made), smtp=smtp
+            )
         dial(relay, upstream)
 
     def _rules(self, listener: Listener, chain: Chain) -> Rules:
@@ -112,6 +114,7 @@ class Generation:
             require_tls=listener.require_tls,
             allow_plaintext=listener.allow_plaintext,
             upstream_tls=upstream.tls if upstream is not None else "none",
+            upstream_verified=upstream is not None and _verified(upstream),
             refuse_unknown=listener.unknown == "refuse" or (listener.unknown == "auto" and chain.filtered),
             splice=listener.splice == "auto",
             upstream=listener.upstream,
@@ -157,6 +160,11 @@ def upstream(name: str, made: config.Upstream, clock: IReactorTime, is_own: IsOw
         connections=made.connections,
         timeout=made.connect_timeout,
     )
+
+
+def _verified(upstream: config.Upstream) -> bool:
+    """Nobody else can be taken for it."""
+    return upstream.tls in ("starttls", "implicit") and upstream.verify is not False
 
 
 def _other_protocol(clients: Protocol, upstream: config.Upstream | None) -> Literal["", "smtp", "lmtp"]:

@@ -33,12 +33,7 @@ COMPLAINTS = 20
 class Conversation(Duties):
     """A relay. Subclasses give the protocol: what events mean, and what is said when something fails."""
 
-    def __init__(
-        self,
-        meeting: Meeting,
-        from_client: Reader,
-        from_upstream: Reader,
-    ) -> None:
+    def __init__(self, meeting: Meeting, from_client: Reader, from_upstream: Reader) -> None:
         self.session = meeting.session
         self.chain = meeting.chain
         self.rules = meeting.rules
@@ -146,8 +141,7 @@ class Conversation(Duties):
                 self.close_reason(reason or "upstream closed")
                 self.client.close()
             else:
-                if not self.session.closed:
-                    metrics.UPSTREAM_LOST.cell(self.session.upstream).add()
+                self._count_loss()
                 self._safely(self._lost, reason or "upstream closed")
         self._ended()
 
@@ -264,10 +258,7 @@ class Conversation(Duties):
             self.upstream.abort()
 
     def unreachable(self, reason: str, *, insecure: bool = False) -> None:
-        """There is no upstream that could be spoken to, for the first time or again.
-
-        `insecure`: there is, but not with the TLS that is asked for.
-        """
+        """No upstream could be spoken to, for the first time or again; `insecure`: not with the TLS asked for."""
         self.warn_of_upstream(reason)
         self.refuse_session(None, reason, insecure=insecure)
 
@@ -331,6 +322,10 @@ class Conversation(Duties):
             self.session.upstream_tls = None
             self._dial(self, self.session.upstream)
 
+    def _count_loss(self) -> None:
+        if not self.session.closed:
+            metrics.UPSTREAM_LOST.cell(self.session.upstream).add()
+
     def _lost(self, reason: str) -> None:
         if self.securing and not self.session.closed:
             self.unreachable(reason, insecure=True)
@@ -357,6 +352,7 @@ class Conversation(Duties):
 
     def cut_upstream(self, reason: str) -> None:
         """Upstream can't be trusted any more: end its side at once, and treat it as lost."""
+        self._count_loss()
         self.close_reason(reason)
         self._upstream.end()
         if self.upstream is not None:

@@ -40,7 +40,10 @@ _ESCAPES = {"r": b"\r", "n": b"\n", "0": b"\0", "t": b"\t", "|": b"|", "\\": b"\
 
 
 class Stage:
-    """One session of a relay, with both its sides and its clock in the hands of a test."""
+    """One session of a relay, with both its sides and its clock in the hands of a test.
+
+    Give a second one the `chain` and the `clock` of the first, and they are sessions of one listener.
+    """
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class Stage:
         *,
         client: Address | None = None,
         clock: Clock | None = None,
+        chain: Chain | None = None,
     ) -> None:
         self.clock = clock or Clock()
         self.client = HeardSide()
@@ -60,7 +64,7 @@ class Stage:
         self.session = Session(
             "s1", "test", protocol, address, Address("192.0.2.2", 25), self.clock.seconds()
         )
-        self.chain = Chain("test", plugs, driver=clock_driver(self.clock), clock=self.clock)
+        self.chain = chain or Chain("test", plugs, driver=clock_driver(self.clock), clock=self.clock)
         meeting = Meeting(
             self.session,
             self.chain,

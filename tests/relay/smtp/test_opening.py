@@ -243,7 +243,7 @@ def test_tls_with_the_client(smtp: Make) -> None:
         C> EHLO me
         U< EHLO me
         U> 250-x|250-STARTTLS|250 PIPELINING
-        C< 250-x|250-STARTTLS|250 PIPELINING
+        C< 250-x|250-STARTTLS|250-PIPELINING|250 CHUNKING
         C> MAIL FROM:<a@b>|AUTH PLAIN|BDAT 6|QUIT|VRFY x
         C< 530 must issue a STARTTLS command first (s1)|530 must issue a STARTTLS command first (s1)
         C< 530 must issue a STARTTLS command first (s1)|530 must issue a STARTTLS command first (s1)
@@ -261,7 +261,7 @@ def test_tls_with_the_client(smtp: Make) -> None:
         C> EHLO me
         U< EHLO me
         U> 250-x|250-STARTTLS|250 PIPELINING
-        C< 250-x|250 PIPELINING
+        C< 250-x|250-PIPELINING|250 CHUNKING
         C> MAIL FROM:<a@b>
         U< MAIL FROM:<a@b>
     """)

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
+from mailweir.envelope import Recipient
 from mailweir.hookspecs import hookimpl
 from mailweir.relay.ledger import LIMIT
 from mailweir.relay.rules import SmtpRules
 from mailweir.relay.smtp.talk import Talk
-from mailweir.session import Recipient
 from mailweir.testing.play import Stage
 from mailweir.verdict import Reject, Verdict
 
@@ -97,6 +97,26 @@ def test_a_reply_that_was_here_before_its_command(smtp: Make) -> None:
         U< NOOP
         U> 250 one|250 two
         C< 250 one|421 lost the server, try again later (s1)
+        C. closed
+        U. aborted
+    """)
+
+
+class Censor:
+    @hookimpl
+    def message(self) -> Verdict:
+        return Reject("no")
+
+
+def test_a_session_that_ended_on_its_own_reset_goes_no_further(smtp: Make) -> None:
+    smtp(Censor(), upto="mail").play("""
+        C> DATA
+        C< 354 end data with <CR><LF>.<CR><LF>
+        C> hi|.
+        C< 550 5.7.1 no (s1)
+        U> 25\\
+        C> BDAT 2 LAST|hi\\
+        C< 421 4.3.0 lost the server, try again later (s1)
         C. closed
         U. aborted
     """)

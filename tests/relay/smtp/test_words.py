@@ -15,6 +15,8 @@ SAID: dict[str, tuple[Verdict, str, bool, str]] = {
     "close": (Close(), "", False, "421 4.7.0 closing connection (s1)"),
     "discard": (Discard("why"), "", False, "250 2.0.0 ok"),
     "discard what can't be": (Discard("why"), "login", False, "454 4.7.0 try again later (s1)"),
+    "discard a command": (Discard("why"), "command", False, "451 4.7.1 try again later (s1)"),
+    "discard a recipient": (Discard("why"), "rcpt_to", False, "250 2.0.0 ok"),
     "a code": (Reject("no", 554, "5.6.0"), "", False, "554 5.6.0 no (s1)"),
     "control characters": (Reject("a\r\n250 b\0"), "", False, "550 5.7.1 a 250 b (s1)"),
     "beyond ASCII": (Reject("ü"), "", False, "550 5.7.1 ? (s1)"),
@@ -40,3 +42,4 @@ def test_greeting() -> None:
     assert greeting(None, "h", "s1") == b"421 h service not available, try again later (s1)\r\n"
     assert greeting(Decision(Reject("no"), "x"), "h", "s1") == b"554 h no (s1)\r\n"
     assert greeting(Decision(Defer(), "x"), "h", "s1") == b"421 h try again later (s1)\r\n"
+    assert greeting(Decision(Discard("spam"), "x"), "h", "s1") == b"421 h try again later (s1)\r\n"

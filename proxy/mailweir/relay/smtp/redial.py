@@ -19,7 +19,12 @@ from mailweir.relay.smtp.talk import Talk
 from mailweir.wire.smtp import Reply, ReplyReader
 
 UNANSWERED = {"MAIL": words.LOST_COMMAND, "RCPT": words.LOST_COMMAND, "DATA": words.LOST_COMMAND}
-UNANSWERED |= {"BDAT": words.LOST_COMMAND, "RSET": words.ACCEPTED, "NOOP": words.ACCEPTED}
+UNANSWERED |= {
+    "BDAT": words.LOST_COMMAND,
+    "BURL": words.LOST_COMMAND,
+    "RSET": words.ACCEPTED,
+    "NOOP": words.ACCEPTED,
+}
 """What is said to commands that upstream took with it; the session ends with it at any other. A transaction
 that is no more needs no RSET. Never 5yz: the client would take that for the fate of its message."""
 
@@ -31,7 +36,7 @@ def lawful(talk: Talk) -> bool:
 
 def outlive(talk: Talk, reason: str) -> bool:
     """Upstream's connection was lost. If the session can go on, answer for upstream all that is open."""
-    if talk.closing or talk.opening is not None or talk.unfinished or not lawful(talk):
+    if talk.closing or talk.opening is not None or talk.unfinished or talk.errands or not lawful(talk):
         return False
     open_verbs = {slot.verb for slot in talk.ledger if slot.local is None and not slot.hidden}
     if not open_verbs <= UNANSWERED.keys() | {END}:
@@ -126,6 +131,8 @@ class Again(Opening):
 
 def covers(now: Mapping[str, str], before: Offer) -> bool:
     """Upstream offers all of what the client was offered, and not less of it."""
+    if "BINARYMIME" in before.keywords and "CHUNKING" not in now:
+        return False  # no DATA can carry that
     return all(
         keyword in now and _as_much(keyword, now[keyword], before.upstream.get(keyword, ""))
         for keyword in before.keywords
