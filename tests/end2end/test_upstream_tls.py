@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from end2end.dovecot import Dovecot
+from end2end.dovecot import PASSWORD, Dovecot
 from end2end.machine import free_port, run, wait_until
 from end2end.postfix import Postfix
 from end2end.tls import Papers
@@ -30,7 +30,7 @@ CERTIFICATES = {
     "none": "",
 }
 PROTOCOLS = ("smtp", "lmtp", "pop3", "imap")
-MAIN = "smtpd_relay_restrictions = permit\nmynetworks = 127.0.0.0/8\n"
+MAIN = "smtpd_relay_restrictions = permit_mynetworks, reject\nmynetworks = 127.0.0.0/8\n"
 
 
 NO_TLS = """
@@ -186,7 +186,7 @@ def session(protocol: str, tls: str, port: int, authority: Path) -> str:
             if tls == "starttls":
                 pop.stls(context)
             pop.user("ann")
-            pop.pass_("secret")
+            pop.pass_(PASSWORD)
             pop.quit()
             return ""
         imap = (
@@ -196,7 +196,7 @@ def session(protocol: str, tls: str, port: int, authority: Path) -> str:
         )
         if tls == "starttls":
             imap.starttls(context)
-        imap.login("ann", "secret")
+        imap.login("ann", PASSWORD)
         imap.logout()
         return ""
     except (smtplib.SMTPException, poplib.error_proto, imaplib.IMAP4.error) as error:
@@ -220,7 +220,7 @@ def wrong(upstream: str, certificate: str) -> str:
         return ""
     if upstream == "implicit" and certificate == "none":
         return "no TLS is spoken"
-    return CERTIFICATES[certificate] or "upstream "
+    return "" if certificate == "valid" else CERTIFICATES[certificate] or "upstream "
 
 
 @pytest.mark.parametrize("upstream", UPSTREAM)
