@@ -46,8 +46,11 @@ LISTENERS = {  # name: (lines of a listener, from line 6 on; what is said of the
 
 UPSTREAMS = {  # name: (lines of an upstream, from line 9 on; what is said of them)
     "later key": ("identity: none", "9:5: upstreams.mta.identity: this version does not have it"),
-    "later word": ("tls: opportunistic", "9:10: upstreams.mta.tls: this version does not have opportunistic TLS; use none, starttls or implicit"),
-    "no truth": ("verify: none", "9:13: upstreams.mta.verify: must be true, false or the path of a CA file"),
+    "wrong word": ("tls: oportunistic", "9:10: upstreams.mta.tls: must be none, opportunistic, starttls or implicit, not oportunistic; did you mean opportunistic?"),
+    "no truth": ("verify: none", "9:13: upstreams.mta.verify: must be true, false, dane or the path of a CA file"),
+    "a number to check": ("name: 192.0.2.1", "9:11: upstreams.mta.name: must be a host name"),
+    "no name to ask for": ("sni: a..b", "9:10: upstreams.mta.sni: must be a host name"),
+    "no name at all": ("sni: ''", "9:10: upstreams.mta.sni: must be a host name"),
     "quoted number": ("connections: '5'", "9:18: upstreams.mta.connections: must be a whole number, not 5"),
 }
 # fmt: on

@@ -25,7 +25,7 @@ from mailweir.net.certificates import Certificates, Terms
 from mailweir.net.handshake import agreed
 from mailweir.net.listener import ClientSide, Listener, Welcome
 from mailweir.net.register import Register
-from mailweir.net.tls import ClientTls, Layer
+from mailweir.net.tls import ClientTls, Layer, Verify
 from mailweir.net.upstream import IsOwn, Upstream
 from mailweir.relay.side import Dial, Side
 from mailweir.session import Session, Tls, session_ids
@@ -71,8 +71,8 @@ class Forwarder:
         self.ready.set()
         self.client.resume("dialling")
 
-    def upstream_failed(self, reason: str) -> None:
-        self.events.append(f"upstream failed: {reason}")
+    def upstream_failed(self, reason: str, *, insecure: bool = False) -> None:
+        self.events.append(f"upstream {'insecure' if insecure else 'failed'}: {reason}")
         self.ended.set()
         self.client.close()
 
@@ -199,9 +199,9 @@ class Bench:
         theirs.set_shutdown(SSL.SENT_SHUTDOWN)  # a connection that just vanishes spoils its ticket
         return agreed(ours), theirs.get_peer_certificate(as_cryptography=True), theirs.get_session()
 
-    def upstream(self, *addresses: str, verify: bool | Path | None = None, **more: Any) -> Upstream:
+    def upstream(self, *addresses: str, verify: Verify | None = None, **more: Any) -> Upstream:
         own: IsOwn = more.pop("is_own", lambda address: False)
-        tls = None if verify is None else ClientTls(verify, self.clock)
+        tls = None if verify is None else ClientTls(verify, self.clock, **more.pop("tls", {}))
         return Upstream("server", addresses, clock=self.clock, is_own=own, tls=tls, **more)
 
     @asynccontextmanager

@@ -16,7 +16,7 @@ from mailweir.app.config import Configuration, Listener
 from mailweir.app.document import Document, Keys
 from mailweir.app.mistakes import Mistake
 from mailweir.chain.mistakes import hint
-from mailweir.net.addresses import WILDCARDS, Place, Tcp, Unix, parse
+from mailweir.net.addresses import WILDCARDS, Place, Tcp, Unix, is_number, parse
 from mailweir.net.certificates import pair_refused
 
 ROUTES = ("route", "original")
@@ -127,10 +127,28 @@ def upstreams(document: Document, configuration: Configuration) -> Iterator[Mist
             if isinstance(place, Tcp) and place.port in TLS_PORTS and upstream.tls != "implicit":
                 reason = f"servers on port {place.port} expect tls: implicit, and this says {upstream.tls}"
                 yield document.mistake(_item(document, (*at, "address"), index), reason, warning=True)
+        yield from _proof(document, configuration, name)
         if isinstance(upstream.verify, Path):
             reason = authorities_mistake(upstream.verify)
             if reason:
                 yield document.mistake((*at, "verify"), reason)
+
+
+def _proof(document: Document, configuration: Configuration, name: str) -> Iterator[Mistake]:
+    """What an upstream has to show, and we to it, can be had."""
+    upstream, at = configuration.upstreams[name], ("upstreams", name)
+    if (upstream.certificate is None) != (upstream.key is None):
+        given, missing = ("key", "certificate") if upstream.certificate is None else ("certificate", "key")
+        yield document.mistake((*at, given), f"needs a {missing} beside it", at_key=True)
+    elif upstream.certificate is not None and upstream.key is not None:
+        for key, reason, warning in pair_mistakes(upstream.certificate, upstream.key):
+            yield document.mistake((*at, key), reason, warning=warning)
+    if upstream.verify == "dane":
+        for index, address in enumerate(upstream.address):
+            place = parse(address)
+            if not isinstance(place, Tcp) or is_number(place.host):
+                reason = "verify: dane needs a host name: there are no TLSA records of numbers and sockets"
+                yield document.mistake(_item(document, (*at, "address"), index), reason)
 
 
 def addresses(document: Document, configuration: Configuration) -> Iterator[Mistake]:

@@ -19,6 +19,7 @@ from mailweir.net.addresses import Place, parse
 from mailweir.net.certificates import Certificates, Terms
 from mailweir.net.listener import Maker, Welcome
 from mailweir.net.tls import ClientTls
+from mailweir.net.tlsa import Records
 from mailweir.net.upstream import IsOwn, Upstream
 from mailweir.relay.conversation import Conversation
 from mailweir.relay.meeting import Meeting
@@ -71,17 +72,7 @@ class Generation:
         return None if admin is None else parse(admin.listen)
 
     def _upstream(self, name: str, is_own: IsOwn) -> Upstream:
-        made = self.configuration.upstreams[name]
-        return Upstream(
-            name,
-            made.address,
-            clock=self._clock,
-            is_own=is_own,
-            tls=None if made.tls == "none" else ClientTls(made.verify, self._clock),
-            implicit=made.tls == "implicit",
-            connections=made.connections,
-            timeout=made.connect_timeout,
-        )
+        return upstream(name, self.configuration.upstreams[name], self._clock, is_own)
 
     def _welcome(self, name: str, listener: Listener) -> Welcome:
         return Welcome(
@@ -159,9 +150,28 @@ def _terms(listener: Listener) -> Terms:
     )
 
 
+def upstream(name: str, made: config.Upstream, clock: IReactorTime, is_own: IsOwn) -> Upstream:
+    """As the configuration has it; `CertificateUnusable` if a file of it can't be used."""
+    tls = None
+    if made.tls != "none":
+        pair = (made.certificate, made.key) if made.certificate and made.key else None
+        tls = ClientTls(made.verify, clock, name=made.name, sni=made.sni, pair=pair)
+    return Upstream(
+        name,
+        made.address,
+        clock=clock,
+        is_own=is_own,
+        tls=tls,
+        implicit=made.tls == "implicit",
+        records=Records().of if tls is not None and tls.dane else None,
+        connections=made.connections,
+        timeout=made.connect_timeout,
+    )
+
+
 def _verified(upstream: config.Upstream) -> bool:
     """Nobody else can be taken for it."""
-    return upstream.tls != "none" and upstream.verify is not False
+    return upstream.tls in ("starttls", "implicit") and upstream.verify is not False
 
 
 def _other_protocol(clients: Protocol, upstream: config.Upstream | None) -> Literal["", "smtp", "lmtp"]:

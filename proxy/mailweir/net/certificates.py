@@ -22,8 +22,9 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from mailweir import log, metrics
-from mailweir.net.handshake import names, objections, said
-from mailweir.net.tls import CertificateUnusable, Layer, complaint, fresh_context, unreadable
+from mailweir.net.complaints import names, not_acceptable
+from mailweir.net.handshake import objections, said
+from mailweir.net.tls import CertificateUnusable, Layer, fresh_context, load_pair, unreadable
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """Forward secrecy and authenticated encryption, nothing else (RFC 9325 4.2); TLS 1.3 has no others."""
@@ -212,7 +213,7 @@ def _context(pairs: Iterable[Pair], terms: Terms) -> SSL.Context:
         kind = _kind(certificate)
         if kind not in kinds:
             kinds.add(kind)
-            _load(context, certificate, key)
+            load_pair(context, certificate, key)
     if terms.client_ca is not None:
         _ask(context, terms.client_ca, terms.required)
     return context
@@ -223,22 +224,6 @@ def _kind(certificate: Path) -> str:
         return type(leaf(certificate).public_key()).__name__
     except (OSError, ValueError) as error:
         raise CertificateUnusable(f"{certificate}: {unreadable(certificate, 'a certificate')}") from error
-
-
-def _load(context: SSL.Context, certificate: Path, key: Path) -> None:
-    try:
-        context.use_certificate_chain_file(str(certificate))
-    except SSL.Error as error:
-        raise CertificateUnusable(f"{certificate}: OpenSSL does not take it: {said(error)}") from error
-    try:
-        context.use_privatekey_file(str(key))
-        context.check_privatekey()
-    except SSL.Error as error:
-        if "mismatch" in said(error):
-            text = f"the key {key} does not belong to the certificate {certificate}"
-        else:
-            text = f"{key}: {unreadable(key, 'a private key without passphrase')}"
-        raise CertificateUnusable(text) from error
 
 
 def _ask(context: SSL.Context, authorities: Path, required: bool) -> None:
@@ -254,7 +239,7 @@ def _ask(context: SSL.Context, authorities: Path, required: bool) -> None:
 def _verify(connection: SSL.Connection, shown: crypto.X509, code: int, depth: int, good: int) -> bool:
     """Called by OpenSSL for each certificate of a client's chain."""
     if not good:
-        objections[connection] = complaint(shown.to_cryptography(), code, "client_ca")
+        objections[connection] = not_acceptable(shown.to_cryptography(), code, "client_ca")
     return bool(good)
 
 

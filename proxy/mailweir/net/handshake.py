@@ -15,6 +15,7 @@ from OpenSSL._util import lib  # pyOpenSSL has no name of its own for SSL_sessio
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from mailweir import metrics
+from mailweir.net.complaints import names
 from mailweir.session import Certificate, Leg, Tls
 
 
@@ -125,14 +126,3 @@ def facts(certificate: x509.Certificate) -> Certificate:
         certificate.fingerprint(SHA256()).hex(),
         certificate.not_valid_after_utc,
     )
-
-
-def names(certificate: x509.Certificate) -> list[str]:
-    """The host names, addresses and mailboxes that a certificate is for (RFC 5280 4.2.1.6)."""
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
-        return []
-    hosts = [name.lower() for name in found.get_values_for_type(x509.DNSName)]
-    numbers = [str(number) for number in found.get_values_for_type(x509.IPAddress)]
-    return hosts + numbers + found.get_values_for_type(x509.RFC822Name)

@@ -7,13 +7,12 @@ of ours is in `certificates`.
 """
 
 import errno
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 from weakref import WeakKeyDictionary
 
-from cryptography import x509
 from OpenSSL import SSL, crypto
-from service_identity import CertificateError, VerificationError
-from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 from twisted.internet.error import ConnectionClosed, ConnectionDone
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
@@ -25,18 +24,13 @@ from twisted.internet.protocol import Factory
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
+from mailweir.net import dane
 from mailweir.net.addresses import is_number
-from mailweir.net.handshake import names, why
+from mailweir.net.complaints import not_acceptable, wrong_name
+from mailweir.net.dane import Tlsa
+from mailweir.net.handshake import said, why
 
-_CODES = SSL.X509VerificationCodes
-_EXPIRED = (_CODES.ERR_CERT_HAS_EXPIRED, _CODES.ERR_CERT_NOT_YET_VALID)
-_UNKNOWN = (
-    _CODES.ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
-    _CODES.ERR_SELF_SIGNED_CERT_IN_CHAIN,
-    _CODES.ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
-    _CODES.ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE,
-    _CODES.ERR_UNABLE_TO_GET_ISSUER_CERT,
-)
+Verify = bool | Path | Literal["dane"]
 
 
 NO_NOTIFY = "closed without TLS close_notify"
@@ -64,50 +58,88 @@ class Layer:
 
 
 class ClientTls:
-    """Whom we believe as an upstream: the system's authorities (True), those of a file, or anybody (False)."""
+    """Whom we believe as an upstream, and what we show to it.
 
-    def __init__(self, verify: bool | Path, clock: IReactorTime) -> None:
+    `verify`: the system's authorities (True), those of a file, anybody (False), or what the DNS says
+    ("dane"). `name` is what its certificate must be for in place of the host that is dialled, `sni` what we
+    ask for in place of that. `pair`: a certificate chain of ours and its key.
+    """
+
+    def __init__(
+        self,
+        verify: Verify,
+        clock: IReactorTime,
+        *,
+        name: str = "",
+        sni: str = "",
+        pair: tuple[Path, Path] | None = None,
+    ) -> None:
+        self.dane = verify == "dane"
         self._clock = clock
+        self._name = name
+        self._sni = sni
         self._context = fresh_context(SSL.TLS_CLIENT_METHOD)
+        if pair is not None:
+            load_pair(self._context, *pair)
         if isinstance(verify, Path):
             try:
                 self._context.load_verify_locations(str(verify))
             except SSL.Error as error:
                 raise CertificateUnusable(f"{verify}: {unreadable(verify, 'CA certificates')}") from error
-        elif verify:
+        elif verify and not self.dane:
             self._context.set_default_verify_paths()
-        if verify is not False:
+        if verify is not False and not self.dane:
             self._context.set_verify(SSL.VERIFY_PEER, _verify)
 
-    def towards(self, host: str) -> Layer:
-        """For connections to a server that must show a certificate for `host`, a name or a number."""
-        return Layer(_Towards(self._context, host), self._clock)
+    def towards(self, host: str, records: Sequence[Tlsa] = ()) -> Layer:
+        """For connections to a server that must show a certificate for `host`, a name or a number.
+
+        With `dane` the certificate must match one of `records`.
+        """
+        name = self._name or host
+        sni = self._sni or ("" if is_number(name) else name)
+        return Layer(_Towards(self._context, _Check(name, records if self.dane else None), sni), self._clock)
 
 
 @implementer(IOpenSSLClientConnectionCreator)
 class _Towards:
-    def __init__(self, context: SSL.Context, host: str) -> None:
+    def __init__(self, context: SSL.Context, check: "_Check", sni: str) -> None:
         self._context = context
-        self._host = host
+        self._check = check
+        self._sni = sni
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         connection = SSL.Connection(self._context, None)
-        _checks[connection] = _Check(self._host)
-        if not is_number(self._host):
-            connection.set_tlsext_host_name(self._host.encode("idna"))
+        _checks[connection] = self._check
+        if self._sni:
+            connection.set_tlsext_host_name(self._sni.encode("idna"))
         return connection
 
 
 class _Check:
-    """Which name a server must prove, and what was wrong with its proof."""
+    """What a server must prove: its name, or that it is whom `records` mean. And what was wrong with that."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, records: Sequence[Tlsa] | None) -> None:
         self.host = host
+        self.records = records
         self.wrong = ""
 
 
 _checks: WeakKeyDictionary[SSL.Connection, _Check] = WeakKeyDictionary()
 """By connection: Twisted takes pyOpenSSL's own place for such things (`set_app_data`) for itself."""
+
+
+def distrusted(layer: TLSMemoryBIOProtocol) -> str:
+    """What only a finished handshake can tell about a server: whether it is whom the DNS means (DANE).
+
+    Empty if nothing is wrong. OpenSSL has checked all the rest, within the handshake.
+    """
+    connection = layer.getHandle()
+    check = _checks[connection]
+    if check.records is None:
+        return ""
+    chain = connection.get_peer_cert_chain(as_cryptography=True) or []
+    return dane.objection(chain, check.records, check.host)
 
 
 def explain(error: BaseException | None, layer: TLSMemoryBIOProtocol | None) -> str:
@@ -130,32 +162,10 @@ def _verify(connection: SSL.Connection, shown: crypto.X509, code: int, depth: in
     check = _checks[connection]
     certificate = shown.to_cryptography()
     if not good:
-        check.wrong = complaint(certificate, code, "verify")
-        return False
-    if depth == 0:
-        verify = verify_certificate_ip_address if is_number(check.host) else verify_certificate_hostname
-        try:
-            verify(certificate, check.host)
-        except (VerificationError, CertificateError, ValueError):
-            hosts = ", ".join(names(certificate)) or "no name at all"
-            check.wrong = f"certificate is for {hosts}, not for {check.host}"
-            return False
-    return True
-
-
-def complaint(certificate: x509.Certificate, code: int, key: str) -> str:
-    """What OpenSSL has against a certificate; `key` of the configuration could change its mind."""
-    subject = certificate.subject.rfc4514_string() or ", ".join(names(certificate))
-    if code in _EXPIRED:
-        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        what = "has expired" if code == _CODES.ERR_CERT_HAS_EXPIRED else "is not valid yet"
-        return (
-            f"certificate {what}: {subject} is valid from {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
-        )
-    if code in _UNKNOWN:
-        issuer = certificate.issuer.rfc4514_string()
-        return f"certificate is signed by nobody we trust ({issuer}); `{key}` may name the file of its CA"
-    return f"certificate {subject} is not acceptable (X.509 error {code})"
+        check.wrong = not_acceptable(certificate, code)
+    elif depth == 0:
+        check.wrong = wrong_name(certificate, check.host)
+    return not check.wrong
 
 
 def fresh_context(method: int) -> SSL.Context:
@@ -171,6 +181,22 @@ def fresh_context(method: int) -> SSL.Context:
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     return context
+
+
+def load_pair(context: SSL.Context, certificate: Path, key: Path) -> None:
+    try:
+        context.use_certificate_chain_file(str(certificate))
+    except SSL.Error as error:
+        raise CertificateUnusable(f"{certificate}: OpenSSL does not take it: {said(error)}") from error
+    try:
+        context.use_privatekey_file(str(key))
+        context.check_privatekey()
+    except SSL.Error as error:
+        if "mismatch" in said(error):
+            text = f"the key {key} does not belong to the certificate {certificate}"
+        else:
+            text = f"{key}: {unreadable(key, 'a private key without passphrase')}"
+        raise CertificateUnusable(text) from error
 
 
 def unreadable(path: Path, what: str) -> str:

@@ -49,17 +49,17 @@ class Rules:
     """One listener's rules.
 
     `starttls`: offered to clients. `upstream_tls`: what the relay must bring about before anything else
-    goes up ("starttls"), or what `net` has done already ("implicit"); `upstream_verified`: whoever answers
-    there has shown a certificate for its name. `refuse_unknown`: the listener's `unknown`, resolved (`auto`
-    is "refuse" once an enforcing plugin listens to an ask hook). `splice`: POP3 and IMAP sessions of which
-    nobody wants to see more become raw octets once logged in. Limits are octets and seconds; `message_size`
-    0 means that only upstream's own rules.
+    goes up ("starttls"), or where it is offered ("opportunistic"), or what `net` has done already
+    ("implicit"); `upstream_verified`: whoever answers there has shown a certificate for its name.
+    `refuse_unknown`: the listener's `unknown`, resolved (`auto` is "refuse" once an enforcing plugin listens
+    to an ask hook). `splice`: POP3 and IMAP sessions of which nobody wants to see more become raw octets once
+    logged in. Limits are octets and seconds; `message_size` 0 means that only upstream's own rules.
     """
 
     starttls: bool = False
     require_tls: bool = False
     allow_plaintext: bool = False
-    upstream_tls: Literal["none", "starttls", "implicit"] = "none"
+    upstream_tls: Literal["none", "opportunistic", "starttls", "implicit"] = "none"
     upstream_verified: bool = False
     refuse_unknown: bool = False
     splice: bool = False

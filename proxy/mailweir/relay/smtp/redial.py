@@ -16,7 +16,6 @@ from mailweir.relay.smtp.ending import VERB as END
 from mailweir.relay.smtp.offer import KEYWORDS, How, Offer, upstream_keywords
 from mailweir.relay.smtp.opening import Opening
 from mailweir.relay.smtp.talk import Talk
-from mailweir.relay.smtp.words import Answer
 from mailweir.wire.smtp import Reply, ReplyReader
 
 UNANSWERED = {"MAIL": words.LOST_COMMAND, "RCPT": words.LOST_COMMAND, "DATA": words.LOST_COMMAND}
@@ -79,10 +78,10 @@ def reach(talk: Talk, then: Callable[[], None], *, greets: bool) -> None:
         talk.dial_again(ReplyReader())
 
 
-def failed(talk: Talk, reason: str) -> None:
-    """It could not be reached again."""
+def failed(talk: Talk, reason: str, *, insecure: bool) -> None:
+    """It could not be reached again, or not with the TLS that it must be spoken to with."""
     talk.warn_of_upstream(reason)
-    talk.goodbye(words.UNAVAILABLE, reason)
+    talk.goodbye(words.NO_TLS_UPSTREAM if insecure else words.UNAVAILABLE, reason)
 
 
 class Again(Opening):
@@ -98,23 +97,23 @@ class Again(Opening):
 
     def welcomed(self, greeting: Reply) -> None:
         if not greeting.positive:
-            self.refused(words.UNAVAILABLE, "upstream refused the session")
+            self._refused("upstream refused the session")
         elif self._hello:
             self.next(self._hello, self._known)
         else:
             self._stand()
 
-    def refused(self, refusal: Answer, reason: str) -> None:
+    def _refused(self, reason: str) -> None:
         self.talk.warn_of_upstream(reason)
-        self.talk.goodbye(refusal, reason)
+        self.talk.goodbye(words.UNAVAILABLE, reason)
 
     def _known(self, reply: Reply) -> None:
         talk = self.talk
         now = upstream_keywords(reply.raw)
         if not reply.positive:
-            self.refused(words.UNAVAILABLE, "upstream refused the client's hello")
+            self._refused("upstream refused the client's hello")
         elif not covers(now, talk.offer):
-            self.refused(words.UNAVAILABLE, "upstream offers less than before")
+            self._refused("upstream offers less than before")
         else:
             talk.offer = replace(talk.offer, upstream=now)
             talk.pipelines = "PIPELINING" in now

@@ -141,17 +141,17 @@ class SmtpRelay(Talk):
     def reach(self, then: Callable[[], None], *, greets: bool = False) -> None:
         redial.reach(self, then, greets=greets)
 
-    def unreachable(self, reason: str) -> None:
+    def unreachable(self, reason: str, *, insecure: bool = False) -> None:
         if self._greeted:
-            redial.failed(self, reason)
+            redial.failed(self, reason, insecure=insecure)
         else:
-            super().unreachable(reason)
+            super().unreachable(reason, insecure=insecure)
 
     def outlives(self, reason: str) -> bool:
         return redial.outlive(self, reason)
 
-    def refuse_session(self, decision: Decision | None, reason: str) -> None:
-        octets = words.greeting(decision, self.rules.hostname, self.session.id)
+    def refuse_session(self, decision: Decision | None, reason: str, *, insecure: bool = False) -> None:
+        octets = words.greeting(decision, self.rules.hostname, self.session.id, insecure=insecure)
         self.part(octets, f"refused by {decision.plugin}" if decision else reason)
 
     def on_client_error(self, error: ProtocolError) -> None:

@@ -52,9 +52,6 @@ class Step(Protocol):
     def secured(self) -> None:
         """Upstream's handshake succeeded."""
 
-    def refused(self, refusal: Answer, reason: str) -> None:
-        """Upstream can't be spoken to: end the session."""
-
 
 class Awaited(Slot):
     """A command that upstream will answer; `then` is handed the reply while the slot is still the oldest."""

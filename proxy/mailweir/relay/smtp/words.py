@@ -88,13 +88,19 @@ def refusal(decision: Decision, hook: str = "") -> Answer:
     return Answer(verdict.code or usual.code, verdict.status or usual.status, verdict.said or usual.text)
 
 
-def greeting(decision: Decision | None, host: str, session: str) -> bytes:
+def shown(octets: bytes) -> str:
+    """A reply of upstream's as logs may show it."""
+    return printable(octets.decode("utf-8", "replace"))
+
+
+def greeting(decision: Decision | None, host: str, session: str, *, insecure: bool = False) -> bytes:
     """What is said in place of a greeting: 554 for "no", 421 for "not now" (RFC 5321 3.1, RFC 7504).
 
-    Enhanced codes don't stand in a greeting (RFC 2034 4). `decision` None: upstream can't be had.
+    Enhanced codes don't stand in a greeting (RFC 2034 4). `decision` None: upstream can't be had, or not
+    securely.
     """
     if decision is None:
-        code, text = UNAVAILABLE.code, UNAVAILABLE.text
+        code, _, text = NO_TLS_UPSTREAM if insecure else UNAVAILABLE
     else:
         said = refusal(decision, "connected")
         code = 554 if isinstance(decision.verdict, Reject) else 421
