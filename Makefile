@@ -20,7 +20,7 @@ help:
 	@echo 'make demo    the whole journey of a message through mailweir, told as a story (no root needed)'
 	@echo 'make test    lint, types and all tests, with real mail servers and clients (root, to run them)'
 	@echo 'make lint    ruff and mypy alone'
-	@echo 'make soak    long runs; SOAK_MINUTES, _MESSAGES, _GIGABYTES, _SESSIONS and _EXAMPLES set their length'
+	@echo 'make soak    long runs; SOAK_MINUTES, _MESSAGES, _KILLED, _GIGABYTES, _SESSIONS, _RECIPIENTS, _EXAMPLES set their length'
 	@echo 'make fuzz    octets at random, guided by coverage; FUZZ_SECONDS for each target, FUZZ="smtp_relay ..."'
 	@echo 'make bench   CPU per message and per octet beside HAProxy, in one run; BENCH_SECONDS, BENCH_ROUNDS'
 	@echo 'make lock    pin the newest versions that setup.cfg allows in .ci/requirements*.txt'

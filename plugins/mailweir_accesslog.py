@@ -9,10 +9,11 @@ message, `refused`, `nrefused` and `refused_by` who may not, and who said so. Wh
 stand in `to`, and `verdict` and `by` say it.
 
 A line `message` is written when the fate of a message is known, a line `session` when both sides are
-closed; `session` joins the two. Times are seconds, sizes octets. What is not known is left out. How a line
+closed; `session` joins the two. Times are seconds, sizes octets. What is not known is left out. `tls`
+and `cipher` are those of the client's connection, `certificate` is the subject of its certificate. How a line
 looks is the log's business (`log: {format: json | logfmt | console}`).
 
-`addresses: hash` writes 12 hexadecimal digits in place of each mail address and login name, the same for
+`addresses: hash` writes 12 hexadecimal digits in place of each mail address, login name and subject, the same for
 the same one in any letter case, so that lines can still be joined; it hides them from a reader, not from
 somebody who tries all likely addresses. `off` leaves them out. With either, only the first word of
 upstream's answer is written, because the rest likes to repeat the address.
@@ -25,7 +26,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from mailweir import Recipient, Session, Transaction, hookimpl, log_event
+from mailweir import Recipient, Session, Tls, Transaction, hookimpl, log_event
 
 SHOWN = 20
 """Recipients in one list at most; `nrcpt` counts all, `nrefused` up to a thousand."""
@@ -62,6 +63,7 @@ class AccessLog:
             recipients, refused = envelope.recipients, []
         decision = transaction.decision
         reply = transaction.reply
+        tls = session.client_tls
         log_event(
             "message",
             {
@@ -71,6 +73,9 @@ class AccessLog:
                 "protocol": session.protocol,
                 "client": session.client.host,
                 "login": shown(session.login),
+                "tls": tls.version if tls else None,
+                "cipher": tls.cipher if tls else None,
+                "certificate": self._subject(tls),
                 "stage": transaction.stage,
                 "from": shown(envelope.sender) or ("<>" if recipients and self._plain else None),
                 "to": self._list(recipients),
@@ -94,9 +99,13 @@ class AccessLog:
         shown = self._shown
         return ",".join([shown(one.address) or "" for one in recipients[:SHOWN]]).strip(",") or None
 
+    def _subject(self, tls: Tls | None) -> str | None:
+        """Of the client's certificate: a person's name, often with an address."""
+        return self._shown(tls.certificate.subject) if tls and tls.certificate else None
+
     @hookimpl
     def session_closed(self, session: Session) -> None:
-        tls = session.client_tls
+        tls, upstream_tls = session.client_tls, session.upstream_tls
         log_event(
             "session",
             {
@@ -107,6 +116,11 @@ class AccessLog:
                 "login": self._shown(session.login),
                 "mechanism": session.mechanism or None,
                 "tls": tls.version if tls else None,
+                "cipher": tls.cipher if tls else None,
+                "sni": (tls.sni or None) if tls else None,
+                "resumed": (tls.resumed or None) if tls else None,
+                "certificate": self._subject(tls),
+                "upstream_tls": upstream_tls.version if upstream_tls else None,
                 "upstream": session.upstream or None,
                 "messages": session.transactions,
                 "from_client": session.octets_from_client,

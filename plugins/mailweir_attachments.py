@@ -97,7 +97,7 @@ class Attachments:
         self._text = settings.text
         self._cells = {reason: REFUSED.cell(reason) for reason in get_args(Reason)}
 
-    @hookimpl
+    @hookimpl(edits=False)
     def message(self, message: Message) -> Reject | Awaitable[Reject | None] | None:
         if message.size > AT_ONCE:
             return self._later(message)

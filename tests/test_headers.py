@@ -253,3 +253,20 @@ def test_encoded_words(text: str, wanted: str) -> None:
 )
 def test_any_text_decodes(call: Callable[[str], str], parts: list[str]) -> None:
     assert isinstance(call("".join(parts)), str)
+
+
+def test_a_sealed_header_is_read_and_not_edited() -> None:
+    headers = Headers(b"A: b\r\n\r\n")
+    assert headers.seal("it has left") == ""
+    (field,) = headers
+    for edit in (
+        lambda: headers.add("C", "d"),
+        lambda: headers.remove("A"),
+        lambda: headers.replace(field, "c"),
+    ):
+        with pytest.raises(HeaderError, match="it has left"):
+            edit()
+    assert headers.get("a") == "b" and headers.octets() == headers.original
+    assert headers.seal("") == "it has left"
+    headers.add("C", "d")
+    assert headers.edited

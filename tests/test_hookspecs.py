@@ -80,7 +80,9 @@ def test_plugins_of_the_readme_load_as_its_configuration_says(readme: Path) -> N
     for name, entry in (entries | shown).items():
         options = {key: value for key, value in entry.items() if key != "use"}
         plugs.append(Plug(name, load(name, entry["use"], options, readme)))
-    assert Chain("mx", plugs).order()["rcpt_to"] == ["noroot", "quota", "mailweir_noroot.py"]
+    named = ["noroot", "quota"]
+    shown_too = ["mailweir_noroot.py", "mailweir_archive.py", "mailweir_choosy.py"]
+    assert Chain("mx", plugs).order()["rcpt_to"] == named + shown_too
 
 
 def test_tests_of_the_readme_pass(readme: Path) -> None:
@@ -189,14 +191,14 @@ SMTP = """
     C> EHLO me
     U< EHLO me
     U> 250-mail.example.org|250-STARTTLS|250 AUTH PLAIN
-    C< 250-mail.example.org|250-STARTTLS|250 PIPELINING
+    C< 250-mail.example.org|250-STARTTLS|250-PIPELINING|250 CHUNKING
     C> STARTTLS
     C< 220 ready to start TLS
     C. tls
     C> EHLO me
     U< EHLO me
     U> 250-mail.example.org|250 AUTH PLAIN
-    C< 250-mail.example.org|250-AUTH PLAIN|250 PIPELINING
+    C< 250-mail.example.org|250-AUTH PLAIN|250-PIPELINING|250 CHUNKING
     C> AUTH PLAIN AGFubgBzZWNyZXQ=
     U< AUTH PLAIN AGFubgBzZWNyZXQ=
     U> 235 ok
@@ -281,3 +283,31 @@ def test_a_plugin_knows_no_protocol(protocol: Any, script: str) -> None:
     weir = Weir(Path())
     weir.plug(No())
     weir.play(script, protocol)
+
+
+def test_envelopes_are_changed_as_the_readme_says(readme: Path) -> None:
+    weir = Weir(readme)
+    for name in ("archive", "choosy"):
+        weir.plug(load(name, f"./mailweir_{name}.py", {}, readme), name)
+    weir.play("""
+        U> 220 x
+        C< 220 x
+        C> EHLO me
+        U< EHLO me
+        U> 250-x|250-PIPELINING|250 DSN
+        C< 250-x|250-PIPELINING|250-DSN|250 CHUNKING
+        C> MAIL FROM:<list@example.net>|RCPT TO:<bob@old.example.org>|RCPT TO:<ann@example.org>|DATA
+        U< MAIL FROM:<list@example.net>
+        U> 250 ok
+        C< 250 ok
+        U< RCPT TO:<bob@example.org> ORCPT=rfc822;bob@old.example.org
+        U> 250 bob
+        U< RCPT TO:<archive@example.org> NOTIFY=NEVER
+        U> 250 archive
+        C< 250 bob
+        U< RCPT TO:<ann@example.org>
+        U> 250 ann
+        C< 250 ann|354 end data with <CR><LF>.<CR><LF>
+        C> List-Id: x||hi|.
+        C< 550 no mailing lists (s1)
+    """)

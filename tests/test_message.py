@@ -1,7 +1,7 @@
 """What a message gives before and after all of it is here, and with what edits."""
 
+from mailweir.envelope import Envelope
 from mailweir.message import Message
-from mailweir.session import Envelope
 from mailweir.spool import PIECE, Spool
 
 HEAD = b"From: a@example.org\r\nSubject: hello\r\n\r\n"

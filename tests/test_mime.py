@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailweir import mime
+from mailweir.envelope import Envelope
 from mailweir.headers import BLOCK
 from mailweir.message import Message
 from mailweir.mime import Ambiguous, Limits, Part, parts
-from mailweir.session import Envelope
 from mailweir.spool import PIECE, Spool
 
 

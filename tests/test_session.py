@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from mailweir.session import Address, Credentials, Envelope, Recipient, Session, session_ids
+from mailweir.session import Address, Credentials, Session, session_ids
 
 
 @pytest.mark.parametrize(
@@ -17,25 +17,6 @@ from mailweir.session import Address, Credentials, Envelope, Recipient, Session,
 )
 def test_address_as_text(address: Address, text: str) -> None:
     assert str(address) == text
-
-
-@pytest.mark.parametrize(
-    ("address", "local", "domain"),
-    [
-        ("ann@Example.ORG", "ann", "example.org"),
-        ('"a@b"@example.org', '"a@b"', "example.org"),
-        ("postmaster", "postmaster", ""),
-        ("", "", ""),
-    ],
-)
-def test_recipient_parts(address: str, local: str, domain: str) -> None:
-    recipient = Recipient(address)
-    assert (recipient.local, recipient.domain) == (local, domain)
-
-
-def test_accepted_in_order() -> None:
-    recipients = [Recipient("a@x", accepted=True), Recipient("b@x"), Recipient("a@x", accepted=True)]
-    assert Envelope("s@x", "", recipients).accepted == [recipients[0], recipients[2]]
 
 
 def test_secret_is_not_printed() -> None:
@@ -62,3 +43,11 @@ def test_ids_are_unique_and_sorted() -> None:
 )
 def test_loopback(client: Address, loopback: bool) -> None:
     assert Session("s", "l", "smtp", client, Address("::", 25), 0.0).loopback is loopback
+
+
+@pytest.mark.parametrize(
+    ("stage", "fixed"), [("smtp", False), ("lmtp", False), ("append", True), ("retr", True)]
+)
+def test_only_a_transaction_has_an_envelope_to_change(stage: str, fixed: bool) -> None:
+    session = Session("s", "l", "smtp", Address("/run/x"), Address("/run/y"), 0.0)
+    assert session.begin(stage, 1.0).envelope.fixed is fixed

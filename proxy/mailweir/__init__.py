@@ -9,6 +9,7 @@ Read `session`, `message` and `verdict` for the nouns, `hookspecs` for what plug
 """
 
 from mailweir.canonical import RelaxedBody, SimpleBody, relaxed_field, simple_field
+from mailweir.envelope import Envelope, Recipient
 from mailweir.headers import Field, HeaderError, Headers, HeaderTooBig, decoded
 from mailweir.hookspecs import hookimpl
 from mailweir.log import logger
@@ -16,7 +17,7 @@ from mailweir.log import write as log_event
 from mailweir.message import Message
 from mailweir.metrics import Counter, Gauge, Histogram
 from mailweir.mime import Ambiguous, Limits, Part, parts
-from mailweir.session import Address, Command, Credentials, Envelope, Recipient, Session, Tls, Transaction
+from mailweir.session import Address, Certificate, Command, Credentials, Session, Tls, Transaction
 from mailweir.settings import ConfigPath, Secret
 from mailweir.verdict import (
     Accept,
@@ -36,6 +37,7 @@ __all__ = [
     "Accept",
     "Address",
     "Ambiguous",
+    "Certificate",
     "Close",
     "Command",
     "ConfigPath",

@@ -84,7 +84,7 @@ class Headers:
     b'X-Seen: yes\r\nFrom: a@example.org\r\nSubject: two\r\n lines\r\n\r\n'
     """
 
-    __slots__ = ("_above", "_below", "_came", "_end", "edited", "original")
+    __slots__ = ("_above", "_below", "_came", "_end", "_sealed", "edited", "original")
 
     def __init__(self, original: bytes) -> None:
         self.original = original
@@ -93,6 +93,7 @@ class Headers:
         self._came: list[Field] | None = None  # None: nobody looked, so they are as they came
         self._below: list[Field] = []
         self._end = -1
+        self._sealed = ""
 
     def __iter__(self) -> Iterator[Field]:
         return chain(self._above, self._split(), self._below)
@@ -113,12 +114,18 @@ class Headers:
         wanted = name.lower()
         return [field.value for field in self if field.name == wanted]
 
+    def seal(self, why: str) -> str:
+        """From now on an edit is a `HeaderError` that says `why`; empty lifts that. Returns what was before."""
+        before, self._sealed = self._sealed, why
+        return before
+
     def add(self, name: str, value: str, *, top: bool = True) -> None:
         r"""Add a field, on top of the block or at its bottom; `value` may hold "\r\n " foldings.
 
         `HeaderError` if it could not be told from two fields, or holds NUL; and on top of a block that
         begins with a blank, which would become part of the field.
         """
+        self._may_edit()
         field = Field(_line(name, value))
         if top and self.original[:1] in (b" ", b"\t"):
             raise HeaderError("the header begins with a folded line that belongs to nothing")
@@ -130,6 +137,7 @@ class Headers:
 
     def remove(self, name: str) -> int:
         """Take away all fields of that name; how many there were."""
+        self._may_edit()
         wanted = name.lower()
         came = self._split()
         before = len(self)
@@ -142,6 +150,7 @@ class Headers:
 
     def replace(self, field: Field, value: str) -> None:
         """Give one field another value; its name keeps its spelling and the field its place."""
+        self._may_edit()
         spelled = field.raw.partition(b":")[0].rstrip(b" \t").decode("latin-1")
         line = Field(_line(spelled, value))
         for fields in (self._above, self._split(), self._below):
@@ -166,6 +175,10 @@ class Headers:
         if self._below and came and not came.endswith(b"\n"):
             came += b"\r\n"
         return above + came + b"".join([field.raw for field in self._below]) + self.original[end:]
+
+    def _may_edit(self) -> None:
+        if self._sealed:
+            raise HeaderError(f"this header can't be edited: {self._sealed}")
 
     def _ending(self) -> int:
         """Where the fields end: at the first empty line, or at the end of all."""

@@ -10,12 +10,13 @@ object you were given; the return value is a verdict and nothing else.
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, overload
 
 import pluggy
 
+from mailweir.envelope import Envelope, Recipient
 from mailweir.message import Message
-from mailweir.session import Command, Credentials, Envelope, Leg, Recipient, Session, Transaction
+from mailweir.session import Command, Credentials, Leg, Session, Transaction
 from mailweir.verdict import Route, Verdict
 
 GROUP = "mailweir"
@@ -26,9 +27,37 @@ _spec = pluggy.HookspecMarker(GROUP)
 _impl = pluggy.HookimplMarker(GROUP)
 
 
-def hookimpl(function: _Hook) -> _Hook:
-    """Mark a function or method as a hook of a plugin."""
-    return _impl(function)
+_EDITS = "mailweir_edits"
+"""The attribute that `edits=False` leaves on a function."""
+
+
+@overload
+def hookimpl(function: _Hook) -> _Hook: ...
+
+
+@overload
+def hookimpl(*, edits: bool = True) -> Callable[[_Hook], _Hook]: ...
+
+
+def hookimpl(function: _Hook | None = None, *, edits: bool = True) -> _Hook | Callable[[_Hook], _Hook]:
+    """Mark a function or method as a hook of a plugin.
+
+    `@hookimpl(edits=False)` on a hook that is handed a message: it only judges it, and an attempt to edit it
+    is a `HeaderError`. Where all who listen to `message` and `sign` say so, a message may be on its way
+    before it was judged, and only its end waits for them.
+    """
+
+    def mark(function: _Hook) -> _Hook:
+        if not edits:
+            setattr(function, _EDITS, False)
+        return _impl(function)
+
+    return mark if function is None else mark(function)
+
+
+def edits(function: Callable[..., Any]) -> bool:
+    """A hook may edit the message that it is handed: all do that don't say otherwise."""
+    return bool(getattr(function, _EDITS, True))
 
 
 class Service(Protocol):

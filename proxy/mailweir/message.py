@@ -11,7 +11,7 @@ from mailweir.headers import Headers
 from mailweir.spool import Spooled
 
 if TYPE_CHECKING:
-    from mailweir.session import Envelope
+    from mailweir.envelope import Envelope
 
 
 class Message:

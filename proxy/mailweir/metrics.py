@@ -194,19 +194,39 @@ UPSTREAM_CONNECT_SECONDS = Histogram(
     "mailweir_upstream_connect_duration_seconds", "How long reaching an upstream took.", ("upstream",)
 )
 UPSTREAM_LOST = Counter(
-    "mailweir_upstream_lost_total", "Upstream connections that ended before the session did.", ("upstream",)
+    "mailweir_upstream_lost_total",
+    "Upstream connections that ended, or had to be cut off, before the session did.",
+    ("upstream",),
 )
-HANDSHAKES = Counter("mailweir_tls_handshakes_total", "TLS handshakes.", ("listener", "leg", "result"))
+HANDSHAKES = Counter(
+    "mailweir_tls_handshakes_total",
+    "TLS handshakes; version: of those that succeeded, reason: why others did not.",
+    ("listener", "leg", "result", "version", "reason"),
+)
+RESUMED = Counter(
+    "mailweir_tls_resumed_total",
+    "TLS handshakes that used keys of an earlier connection again.",
+    ("listener", "leg"),
+)
 CERTIFICATE_EXPIRY = Gauge(
     "mailweir_tls_certificate_expiry_timestamp_seconds",
     "When a certificate of ours expires.",
     ("certificate",),
+)
+CERTIFICATES_OK = Gauge(
+    "mailweir_tls_certificates_last_reload_successful",
+    "0 if files of certificates changed to something unusable; the old ones serve on.",
 )
 OCTETS_CARRIED = Counter(
     "mailweir_octets_total", "Octets received from each side.", ("listener", "protocol", "direction")
 )
 PROTOCOL_ERRORS = Counter(
     "mailweir_protocol_errors_total", "What one side said against the rules.", ("listener", "protocol", "leg")
+)
+RECIPIENTS_ADDED = Counter(
+    "mailweir_recipients_added_total",
+    "Recipients that plugins added, by upstream's answer.",
+    ("listener", "protocol", "result"),
 )
 LIMITS = Counter(
     "mailweir_limits_total",

@@ -11,9 +11,11 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from mailweir.envelope import Envelope
 from mailweir.verdict import Decision
 
 if TYPE_CHECKING:
@@ -40,49 +42,34 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Certificate:
+    """What the other side showed. Subject and issuer as RFC 4514 writes them ("CN=joe,O=Example").
+
+    `names` are the host names, addresses and mailboxes it is for, `fingerprint` the SHA-256 of it in lower
+    case hexadecimal, `expires` a time in UTC. It proves something only where it was verified: a client's
+    always, an upstream's unless `verify: false`.
+    """
+
+    subject: str
+    names: tuple[str, ...]
+    issuer: str
+    fingerprint: str
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Tls:
-    """What a finished handshake agreed on. `version` as OpenSSL names it ("TLSv1.3")."""
+    """What a finished handshake agreed on. `version` as OpenSSL names it ("TLSv1.3").
+
+    `sni` is the host name that the client asked for, `resumed` says that keys of an earlier connection were
+    used again, `certificate` is the other side's, if it showed one.
+    """
 
     version: str
     cipher: str
     sni: str = ""
-
-
-@dataclass(slots=True, eq=False)
-class Recipient:
-    """One RCPT. `address` is what stood between the angle brackets, `parameters` the rest, verbatim.
-
-    `refused_by` is who said no to it: a plugin's name or "upstream"; empty as long as nobody did.
-    """
-
-    address: str
-    parameters: str = ""
-    accepted: bool = False
-    refused_by: str = ""
-
-    @property
-    def local(self) -> str:
-        """The part before the last `@`, as it was written."""
-        return self.address.rpartition("@")[0] if "@" in self.address else self.address
-
-    @property
-    def domain(self) -> str:
-        """The part behind the last `@`, in lower case; empty if there is none."""
-        return self.address.rpartition("@")[2].lower() if "@" in self.address else ""
-
-
-@dataclass(slots=True, eq=False)
-class Envelope:
-    """Sender and recipients of one SMTP or LMTP transaction (RFC 5321 3.3)."""
-
-    sender: str = ""
-    parameters: str = ""
-    recipients: list[Recipient] = field(default_factory=list)
-
-    @property
-    def accepted(self) -> list[Recipient]:
-        """The recipients that the client was told were accepted, in the order of their RCPTs."""
-        return [recipient for recipient in self.recipients if recipient.accepted]
+    resumed: bool = False
+    certificate: Certificate | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -204,6 +191,8 @@ class Session:
         """Start the next transaction; `now` is the session clock's time."""
         self.transactions += 1
         self.transaction = Transaction(f"{self.id}.{self.transactions}", stage, now)
+        if stage not in ("smtp", "lmtp"):
+            self.transaction.envelope.fix()
         return self.transaction
 
     @property

@@ -26,6 +26,13 @@ def pems() -> dict[str, bytes]:
         .not_valid_after(datetime.datetime(2001, 1, 1))
         .sign(key, hashes.SHA256())
     )
+    short = rsa.generate_private_key(65537, 1024)
+    weak = (
+        x509.CertificateBuilder(name, name, short.public_key(), 2)
+        .not_valid_before(datetime.datetime(2020, 1, 1))
+        .not_valid_after(datetime.datetime(2100, 1, 1))
+        .sign(short, hashes.SHA256())
+    )
     pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     return {
         "one.pem": one.cert_chain_pems[0].bytes(),
@@ -33,6 +40,8 @@ def pems() -> dict[str, bytes]:
         "two.key": two.private_key_pem.bytes(),
         "old.pem": old.public_bytes(pem),
         "old.key": key.private_bytes(pem, form, serialization.NoEncryption()),
+        "weak.pem": weak.public_bytes(pem),
+        "weak.key": short.private_bytes(pem, form, serialization.NoEncryption()),
         "rsa.key": signing.private_bytes(pem, form, serialization.NoEncryption()),
         "locked.key": key.private_bytes(pem, form, serialization.BestAvailableEncryption(b"x")),
     }

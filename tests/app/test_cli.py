@@ -101,7 +101,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         ((), "Usage: mailweir"),
         (("rum", "m.yaml"), "No such command 'rum'"),
         (("check",), "Missing argument 'FILE'"),
-        (("check", "--probe", "m.yaml"), "No such option"),
+        (("check", "--prob", "m.yaml"), "No such option"),
         (("run", "a", "b"), "unexpected extra argument"),
     ],
 )

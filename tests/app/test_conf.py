@@ -88,7 +88,7 @@ def test_no_plugin_of_ours_is_forgotten() -> None:
     assert set(bundled()) == {"accesslog", "attachments", "dkim"}
 
 
-EXAMPLE_ONLY = {"use", "plugins", "directory"}
+EXAMPLE_ONLY = {"use", "plugins", "directory", "client_ca", "name", "sni", "certificate", "key"}
 """Keys whose default is nothing, or depends on where they stand."""
 
 

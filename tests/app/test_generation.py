@@ -107,6 +107,7 @@ def test_unknown_is_refused_where_somebody_enforces(generation: Generation) -> N
 def test_an_upstream_named_by_a_plugin_brings_its_tls_and_its_protocol(generation: Generation) -> None:
     relay, dialled = arrive(generation, "routed")
     assert dialled == ["box"] and relay.rules.upstream_tls == "starttls"
+    assert not relay.rules.upstream_verified
     assert relay.rules.smtp.upstream_protocol == "lmtp"
     assert arrive(generation, "plain")[1] == ["mta"]
 
@@ -116,6 +117,25 @@ def test_what_upstream_speaks_is_said_where_it_is_not_what_clients_speak(
     generation: Generation, listener: str, spoken: str
 ) -> None:
     assert rules(generation, listener).smtp.upstream_protocol == spoken
+
+
+@pytest.mark.parametrize(
+    ("tls", "verified"),
+    [
+        ("none", False),
+        ("starttls", True),
+        ("implicit, verify: one.pem", True),
+        ("implicit, verify: no", False),
+    ],
+)
+def test_a_certificate_was_shown_where_one_is_looked_at(folder: Path, tls: str, verified: bool) -> None:
+    text = TEXT.replace("mta: {address: 127.0.0.1:25}", f"mta: {{address: 127.0.0.1:25, tls: {tls}}}")
+    (folder / "plugins.py").write_text(PLUGINS)
+    (folder / "mailweir.yaml").write_text(text.replace("verify: no", "verify: false"))
+    reading = read(folder / "mailweir.yaml")
+    assert reading.configuration is not None, reading.mistakes
+    made = Generation(reading.configuration, reading.plugs, Clock(), lambda address: False, Spool())
+    assert rules(made, "plain").upstream_verified is verified
 
 
 def test_places(generation: Generation) -> None:

@@ -35,7 +35,7 @@ FILES = {  # name: (the whole file, every mistake in it)
 
 LISTENERS = {  # name: (lines of a listener, from line 6 on; what is said of them)
     "misspelt key": ("tsl: starttls", "6:5: listeners.mx.tsl: no such key; did you mean tls?"),
-    "unknown key": ("zzz: 1", "6:5: listeners.mx.zzz: no such key; there are protocol, listen, tls, require_tls, upstream, plugins, unknown, allow_plaintext, splice, bare_newline, nul, i_know, trace, verdicts, early_talker"),
+    "unknown key": ("zzz: 1", "6:5: listeners.mx.zzz: no such key; there are protocol, listen, tls, require_tls, tls_minimum, tls_ciphers, client_ca, require_client_certificate, upstream, plugins, unknown, allow_plaintext, splice, bare_newline, nul, i_know, trace, verdicts, early_talker"),
     "said twice": ("upstream: mta", "6:5: listeners.mx.upstream: stands here twice, first on line 5"),
     "wrong word": ("tls: startls", "6:10: listeners.mx.tls: must be none, starttls or implicit, not startls; did you mean starttls?"),
     "no truth": ("require_tls: maybe", "6:18: listeners.mx.require_tls: must be true or false, not maybe"),
@@ -46,8 +46,11 @@ LISTENERS = {  # name: (lines of a listener, from line 6 on; what is said of the
 
 UPSTREAMS = {  # name: (lines of an upstream, from line 9 on; what is said of them)
     "later key": ("identity: none", "9:5: upstreams.mta.identity: this version does not have it"),
-    "later word": ("tls: opportunistic", "9:10: upstreams.mta.tls: this version does not have opportunistic TLS; use none, starttls or implicit"),
-    "no truth": ("verify: none", "9:13: upstreams.mta.verify: must be true, false or the path of a CA file"),
+    "wrong word": ("tls: oportunistic", "9:10: upstreams.mta.tls: must be none, opportunistic, starttls or implicit, not oportunistic; did you mean opportunistic?"),
+    "no truth": ("verify: none", "9:13: upstreams.mta.verify: must be true, false, dane or the path of a CA file"),
+    "a number to check": ("name: 192.0.2.1", "9:11: upstreams.mta.name: must be a host name"),
+    "no name to ask for": ("sni: a..b", "9:10: upstreams.mta.sni: must be a host name"),
+    "no name at all": ("sni: ''", "9:10: upstreams.mta.sni: must be a host name"),
     "quoted number": ("connections: '5'", "9:18: upstreams.mta.connections: must be a whole number, not 5"),
 }
 # fmt: on
@@ -66,6 +69,28 @@ def test_listener(folder: Path, lines: str, said: str) -> None:
 @pytest.mark.parametrize(("lines", "said"), UPSTREAMS.values(), ids=UPSTREAMS)
 def test_upstream(folder: Path, lines: str, said: str) -> None:
     assert mistakes(folder, f"{SOUND}    {lines}\n") == [said]
+
+
+NO_LIMITS = {  # what stands behind `limits: `: what is said of it, once
+    "session_time: 5 minutes": "must be a duration like 500ms, 60s or 5m, or none",
+    "text_rate: -1": "must be a size like 500kB, 1MiB or 10GiB, or none",
+    "recipients: many": "must be a whole number, not many",
+    "recipients: -1": "must be at least 1, not -1",
+    "recipients: false": "must be a whole number, not False",
+}
+
+
+@pytest.mark.parametrize(("line", "said"), NO_LIMITS.items(), ids=NO_LIMITS)
+def test_a_limit_that_may_be_none_is_complained_of_once(folder: Path, line: str, said: str) -> None:
+    key = line.partition(":")[0]
+    (mistake,) = mistakes(folder, f"{SOUND}limits: {{{line}}}\n")
+    assert mistake == f"9:{len(key) + 12}: limits.{key}: {said}"
+
+
+@pytest.mark.parametrize("value", ["none", "0", "null"])
+def test_no_limit(folder: Path, value: str) -> None:
+    keys = ("recipients", "bad_commands", "session_time", "text_rate")
+    assert mistakes(folder, SOUND + "limits:\n" + "".join(f"  {key}: {value}\n" for key in keys)) == []
 
 
 def test_transparent_mode_is_refused(folder: Path) -> None:

@@ -45,7 +45,7 @@ LISTEN = {  # what stands behind `listen: `: what is said of it
     "127.0.0.1:65536": "must be host:port, [v6]:port, unix:/path or systemd:NAME",
     "'::1:25'": "an IPv6 address stands in brackets: [::1]:25",
     "':25'": "a host must stand before the port: 0.0.0.0:25 is all of IPv4",
-    "25": "must be host:port, [v6]:port or unix:/path",
+    "25": "must be host:port, [v6]:port, unix:/path or systemd:NAME",
     "": "must be an address like 127.0.0.1:2525, or a list of them",
     "[]": "must be an address like 127.0.0.1:2525, or a list of them",
     "a b:25": "a b is no host",
@@ -55,6 +55,8 @@ LISTEN = {  # what stands behind `listen: `: what is said of it
 }
 
 ADDRESS = {  # what stands behind an upstream's `address: `: what is said of it
+    "mail.example.org": "must be host:port, [v6]:port or unix:/path",
+    "25": "must be host:port, [v6]:port or unix:/path",
     "0.0.0.0:25": "no server can be reached there",
     "'[::]:25'": "no server can be reached there",
     "example.org:0": "no server can be reached there",

@@ -4,7 +4,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from mailweir import Decision, Defer, Reject, metrics
+from mailweir import Decision, Defer, Envelope, Message, Reject, hookimpl, metrics
 
 NO = Reject("no")
 FAILED = Decision(Defer("local error"), "a", failed=True)
@@ -138,3 +138,57 @@ class TestBreaker:
         bench.clock.advance(10)
         assert chain.ask("helo", session=bench.session, name="me") == FAILED
         assert chain.ask("mail_from", session=bench.session, envelope=None) == Decision(NO, "a")
+
+
+def judging(bench: Any, name: str, does: Any, **policy: Any) -> Any:
+    """A plugin that said that it only judges."""
+    plug = bench.plug(name, hooks={}, **policy)
+    plug.plugin.message = hookimpl(edits=False)(does)
+    return plug
+
+
+def asked_about(bench: Any, *plugs: Any) -> tuple[Message, Any]:
+    message = Message("1", "smtp", Envelope(), b"A: b\r\n\r\n")
+    return message, bench.chain(*plugs).ask("message", session=bench.session, message=message)
+
+
+def edit(message: Message) -> None:
+    message.headers.add("X-Seen", "yes")
+
+
+def test_who_only_judges_and_edits_all_the_same_has_failed(bench: Any) -> None:
+    message, answer = asked_about(bench, judging(bench, "a", edit))
+    assert answer == FAILED
+    message, answer = asked_about(
+        bench, judging(bench, "a", edit, on_error="pass"), judging(bench, "b", edit)
+    )
+    assert answer == FAILED._replace(plugin="b") and not message.headers.edited
+    assert metrics.PLUGIN_ERRORS.cell("a", "message", "exception").value == 2
+
+
+def test_who_only_judges_takes_nothing_from_others(bench: Any) -> None:
+    """Its word is about itself, also if it thinks, stands in line, or is late."""
+    later: Deferred[None] = Deferred()
+
+    async def think(message: Message) -> None:
+        await later
+        edit(message)
+
+    edits = bench.plug("e", hooks={"message": lambda message: edit(message)})
+    message, answer = asked_about(bench, judging(bench, "a", lambda: None), edits)
+    assert answer is None and message.headers.edited
+    message, answer = asked_about(bench, judging(bench, "a", think, on_error="pass"), edits)
+    assert not answer.called
+    later.callback(None)
+    assert result(answer) is None and message.headers.get_all("X-Seen") == ["yes"]
+    message, answer = asked_about(
+        bench, judging(bench, "a", lambda: Deferred(), on_error="pass", timeout=1), edits
+    )
+    bench.clock.advance(1)
+    assert result(answer) is None and message.headers.edited
+
+
+def test_in_shadow_mode_it_is_seen_too(bench: Any) -> None:
+    message, answer = asked_about(bench, judging(bench, "a", edit, mode="shadow"))
+    assert answer is None and not message.headers.edited
+    assert metrics.PLUGIN_ERRORS.cell("a", "message", "exception").value == 1

@@ -72,6 +72,14 @@ def test_order_is_told_by_hook_in_the_order_of_mail(bench: Any) -> None:
     assert list(chain.order().items()) == [("helo", ["b", "a"]), ("message", ["a"])]
 
 
+def test_in_shadow_mode_nobody_edits(bench: Any) -> None:
+    edits = {"message": lambda: None}
+    judges = bench.plug("j", hooks={})
+    judges.plugin.message = hookimpl(edits=False)(lambda: None)
+    assert not bench.chain(bench.plug("s", hooks=edits, mode="shadow"), judges).edits("message")
+    assert bench.chain(bench.plug("e", hooks=edits), judges).edits("message")
+
+
 class TestTell:
     def test_everybody_hears_it_whatever_others_do(self, bench: Any) -> None:
         def broken() -> None:

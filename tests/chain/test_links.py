@@ -10,7 +10,7 @@ import pytest
 
 from mailweir import hookimpl
 from mailweir.chain.chain import Chain, Plug
-from mailweir.chain.links import implementations
+from mailweir.chain.links import implementations, links_of
 from mailweir.chain.mistakes import PluginError
 
 marker = pluggy.HookimplMarker("mailweir")
@@ -29,6 +29,7 @@ def unknown_argument(recipent: Any) -> None: ...
 def nothing_like_it(colour: Any) -> None: ...
 def no_arguments(session: Any) -> None: ...
 def helo(session: Any) -> None: ...
+def judges_nothing(session: Any) -> None: ...
 def keywords(*, recipient: Any) -> None: ...
 def anything(**facts: Any) -> None: ...
 def always_default(recipient: Any = None) -> None: ...
@@ -72,6 +73,10 @@ MISTAKES = {
     "twice": (
         {"helo": marked(helo), "again": marked(helo, specname="helo")},
         "hook helo is implemented twice",
+    ),
+    "nothing to edit": (
+        {"helo": hookimpl(edits=False)(judges_nothing)},
+        "hook helo is handed no message, so edits=False says nothing there",
     ),
     "no hook": ({"reject": helo}, "it has no hook, so it is not a plugin"),
     "no mark": (
@@ -145,3 +150,18 @@ def test_what_is_right() -> None:
         "stopping": (),
     }
     assert list(found) == ["helo", "mail_from", "stopping"]
+
+
+def test_who_only_judges() -> None:
+    class Plugin:
+        @hookimpl(edits=False)
+        def message(self, message: Any) -> None: ...
+
+        @hookimpl(edits=True)
+        def message_head(self, message: Any) -> None: ...
+
+        @hookimpl
+        def sign(self, message: Any) -> None: ...
+
+    links = {link.hook: link.edits for link in links_of(Plug("p", Plugin()))}
+    assert links == {"message": False, "message_head": True, "sign": True}

@@ -3,6 +3,7 @@
 import pwd
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from end2end.dovecot import PASSWORD
@@ -131,7 +132,7 @@ class Exim:
                 program=program,
                 port=port,
                 limit=limit,
-                papers=Papers(papers.authority, papers.certificate, key),
+                papers=replace(papers, key=key),
                 sink=sink,
                 unknown=unknown,
                 routers="".join(routers),

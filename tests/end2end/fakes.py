@@ -12,8 +12,42 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Stage = Literal["greeting", "EHLO", "MAIL", "RCPT", "DATA", "text", "end", "BDAT", "RSET", "QUIT"]
-Fault = Literal["close", "reset", "hang"]
+Stage = Literal[
+    "greeting",
+    "EHLO",
+    "NOOP",
+    "RSET",
+    "MAIL",
+    "RCPT",
+    "DATA",
+    "text",
+    "BDAT",
+    "end",
+    "between",
+    "QUIT",
+]
+Fault = Literal[
+    "close",
+    "reset",
+    "hang",
+    "421",
+    "garbage",
+    "half a line",
+    "half a reply",
+    "endless",
+    "3yz",
+    "twice",
+]
+SAID: dict[Fault, bytes] = {
+    "421": b"421 4.3.2 going home\r\n",
+    "garbage": b"\x16\x03\x01 \xff\0\r\n",
+    "half a line": b"25",
+    "half a reply": b"250-first\r\n",
+    "endless": b"250-more\r\n" * 1000,
+    "3yz": b"334 go on\r\n",
+    "twice": b"250 ok\r\n250 ok\r\n",
+}
+"""What is said in place of the reply; then the connection is closed, but for the last three."""
 
 
 class Gone(Exception):
@@ -101,11 +135,11 @@ def connect(port: int, timeout: float = 60) -> Peer:
 
 
 class Fake:
-    """A server; `talk` is run for each connection and the connection closed behind it."""
+    """A server; `talk` is run for each connection and the connection closed behind it. Port 0 is any."""
 
-    def __init__(self, talk: Callable[[Peer], None]) -> None:
+    def __init__(self, talk: Callable[[Peer], None], port: int = 0) -> None:
         self._talk = talk
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        self._socket = socket.create_server(("127.0.0.1", port), backlog=4096)
         self.port = int(self._socket.getsockname()[1])
         self.peers: list[Peer] = []
         self._failures: list[BaseException] = []
@@ -172,7 +206,8 @@ class Received:
 class SmtpFake:
     """SMTP, or LMTP with `lmtp`. `faults` say what happens at a stage instead of the reply.
 
-    At "text" the fault strikes when the first octets of the text are there, at "end" when all of it is.
+    At "text" the fault strikes when the first octets of the text are there, at "end" when all of it is, and
+    "between" is before the second of LMTP's final replies.
     `messages` are those that came whole, whether they were acknowledged or not. `delay` seconds pass before
     the final reply.
     """
@@ -183,9 +218,10 @@ class SmtpFake:
     delay: float = 0.0
     messages: list[Received] = field(default_factory=list)
     said: list[bytes] = field(default_factory=list)
+    port: int = 0
 
     def __post_init__(self) -> None:
-        self.fake = Fake(self._talk)
+        self.fake = Fake(self._talk, self.port)
 
     @property
     def upstream(self) -> dict[str, str]:
@@ -199,10 +235,13 @@ class SmtpFake:
         fault = self.faults.get(stage)
         if fault is None:
             return
+        peer.say(SAID.get(fault, b""))
         if fault == "reset":
             peer.reset()
-        elif fault == "hang":
+        elif fault in ("hang", "3yz", "twice"):
             peer.rest()
+        while fault == "endless":  # until the other end has had enough
+            peer.say(SAID[fault])
         raise Gone(f"{fault} at {stage}")
 
     def _talk(self, peer: Peer) -> None:
@@ -254,8 +293,8 @@ class SmtpFake:
                 peer.say(b"221 2.0.0 bye\r\n")
                 return
             else:
-                if verb == b"RSET":
-                    self._fault(peer, "RSET")
+                if verb in (b"RSET", b"NOOP"):
+                    self._fault(peer, "RSET" if verb == b"RSET" else "NOOP")
                 peer.say(b"250 2.0.0 ok\r\n")
 
     def _complete(self, peer: Peer, message: Received) -> None:
@@ -263,5 +302,7 @@ class SmtpFake:
         self._fault(peer, "end")
         time.sleep(self.delay)
         message.acknowledged = True
-        for _ in message.recipients if self.lmtp else [None]:
+        for place in range(len(message.recipients) if self.lmtp else 1):
+            if place:
+                self._fault(peer, "between")
             peer.say(b"250 2.0.0 queued as FAKE1\r\n")

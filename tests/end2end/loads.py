@@ -2,13 +2,17 @@
 
 import resource
 import socket
+import ssl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from end2end.fakes import Fake, Gone, Peer, connect
+from end2end.fakes import Fake, Gone, Peer, SmtpFake, connect
 from end2end.machine import peak, reset_peak, resident, wait_until
+from end2end.tls import Papers, issue
 from end2end.weir import Mailweir, Start
 
 MIB = 1 << 20
@@ -45,8 +49,12 @@ def swallow(peer: Peer, end: bytes) -> int:
     tail, peer.buffer = peer.buffer[-len(end) :], b""
     room = bytearray(MIB)
     while tail != end:
-        got = peer.connection.recv_into(room)
-        assert got, "closed before the end"
+        try:
+            got = peer.connection.recv_into(room)
+        except ConnectionError as error:
+            raise Gone(str(error)) from error
+        if not got:
+            raise Gone("closed before the end")
         count += got
         tail = (tail + bytes(room[max(got - len(end), 0) : got]))[-len(end) :]
     return count
@@ -278,4 +286,105 @@ def spooled(start: Start, folder: Path, size: int) -> None:
     assert len(got) == 2
     wait_until("the spool is empty", lambda: weir.metric("mailweir_spool_bytes") == 0)
     client.close()
+    fake.stop()
+
+
+def _trusting(papers: Papers) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(papers.authority))
+
+
+def _polite(port: int, tls: ssl.SSLContext) -> None:
+    """One session from the handshake to QUIT."""
+    client = Peer(tls.wrap_socket(connect(port).connection, server_hostname="localhost"))
+    assert client.reply().startswith(b"220")
+    client.say(b"QUIT\r\n")
+    assert client.reply().startswith(b"221")
+    client.close()
+
+
+def _secured(start: Start, papers: Papers) -> tuple[Mailweir, SmtpFake]:
+    fake = SmtpFake()
+    weir = start(
+        {"in": {"protocol": "smtp", "tls": "implicit", "upstream": "out"}},
+        {"out": fake.upstream},
+        certificates=[{"certificate": str(papers.certificate), "key": str(papers.key)}],
+    )
+    return weir, fake
+
+
+def _read_again(weir: Mailweir, times: int) -> bool:
+    return len(weir.events("configuration read again")) == times
+
+
+def reloads(start: Start, folder: Path, handshakes: int, renewals: int) -> None:
+    """Certificates are renewed, each time with SIGHUP, while clients come and some stay: nobody notices."""
+    papers = issue(folder / "tls")
+    weir, fake = _secured(start, papers)
+    tls = _trusting(papers)
+    for _ in range(200):
+        _polite(weir.port, tls)
+    standing = [
+        Peer(tls.wrap_socket(connect(weir.port).connection, server_hostname="localhost")) for _ in range(5)
+    ]
+    for client in standing:
+        client.reply()
+    left, failed = iter(range(handshakes)), list[BaseException]()
+
+    def come() -> None:
+        for _ in left:
+            try:
+                _polite(weir.port, tls)
+            except BaseException as error:
+                failed.append(error)
+
+    clients = [threading.Thread(target=come) for _ in range(4)]
+    with no_growth(weir):
+        for thread in clients:
+            thread.start()
+        for renewal in range(1, renewals + 1):
+            papers.renew()
+            weir.reload()
+            wait_until(f"reload {renewal}", partial(_read_again, weir, renewal))
+            for client in standing:
+                client.say(b"NOOP\r\n")
+                assert client.reply().startswith(b"250")
+        for thread in clients:
+            thread.join()
+    for client in standing:
+        client.say(b"QUIT\r\n")
+        assert client.reply().startswith(b"221")
+        client.close()
+    assert failed == []
+    assert weir.metric("mailweir_tls_handshakes_total", result="ok") == handshakes + 205
+    assert weir.metric("mailweir_tls_handshakes_total", result="failed") == 0
+    shown = ssl.get_server_certificate(("127.0.0.1", weir.port))
+    assert shown.split() == papers.certificate.read_text().split()
+    fake.stop()
+
+
+def slow_handshakes(start: Start, papers: Papers, count: int) -> None:
+    """Clients that never finish their handshake cost 50 kB each at most, and others don't wait for them."""
+    weir, fake = _secured(start, papers)
+    tls = _trusting(papers)
+    _polite(weir.port, tls)
+    began = time.monotonic()
+    for _ in range(10):
+        _polite(weir.port, tls)
+    alone = time.monotonic() - began
+    slow: list[Peer] = []
+    with no_growth(weir, 8 * MIB + count * 50_000):
+        for _ in range(count):
+            slow.append(connect(weir.port))
+            slow[-1].say(b"\x16\x03\x01\x02\x00\x01\x00")
+        began = time.monotonic()
+        for _ in range(10):
+            _polite(weir.port, tls)
+        assert time.monotonic() - began < 3 * alone + 1
+    for client in slow:
+        client.close()
+    wait_until(
+        "all of them are counted",
+        lambda: weir.metric("mailweir_tls_handshakes_total", result="failed", reason="closed") == count,
+        60,
+    )
     fake.stop()

@@ -8,6 +8,7 @@ they left; Dovecot's LMTP stores.
 import itertools
 import re
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,7 +19,7 @@ from end2end.fakes import SmtpFake
 from end2end.machine import free_port, wait_until
 from end2end.opensmtpd import OpenSmtpd
 from end2end.postfix import Postfix
-from end2end.submission import MECHANISMS, submission
+from end2end.submission import submission
 from end2end.tls import Papers
 from end2end.weir import Mailweir
 
@@ -77,11 +78,8 @@ class Server:
     name: str
     port: int
     protocol: str = "smtp"
-    mechanisms: tuple[str, ...] = ()
-    """Of SASL."""
     unknown: str = UNKNOWN
     """A recipient that it refuses."""
-    pipelining: bool = True
     must_log_in: bool = False
 
 
@@ -127,60 +125,70 @@ class Peers:
     """The running servers and the mailweir in front of them; `doors` by the name of a server, in `WAYS`' order."""
 
     def __init__(self, folder: Path, papers: Papers) -> None:
-        ports = {name: {way: free_port() for way in WAYS} for name in SERVERS}
-        own = {name: doors["direct"] for name, doors in ports.items()}
-        self._tokens = (f"t{number:05}" for number in itertools.count())
-        self.sink = SmtpFake(offers=OFFERS)
-        sink = self.sink.fake.port
-        self.dovecot = submission(_made(folder / "dovecot"), papers, LIMIT, own["postfix"], own["submission"])
-        own["lmtp"] = ports["lmtp"]["direct"] = self.dovecot.ports["lmtp"]
-        self.opensmtpd = OpenSmtpd(
-            _made(folder / "opensmtpd"), own["opensmtpd"], LIMIT, sink, REFUSED.format(name="opensmtpd")
-        )
-        onward = {
-            f"{way}.{name}.example.com": ("lmtp" if name == "lmtp" else "smtp", port)
-            for name, doors in ports.items()
-            for way, port in doors.items()
-            if name != "submission"
-        }
-        self.exim = Exim(
-            _made(folder / "exim"),
-            papers,
-            own["exim"],
-            LIMIT,
-            sink,
-            REFUSED.format(name="exim"),
-            _without("exim", onward),
-        )
-        transports = [
-            f"{{ {domain} = {protocol}:[127.0.0.1]:{port} }}"
-            for domain, (protocol, port) in _without("postfix", onward).items()
-        ]
-        self.postfix = Postfix(
-            _made(folder / "postfix"),
-            papers,
-            "postfix.example.net",
-            {"smtp": own["postfix"], "smtps": free_port()},
-            MAIN.format(
-                limit=LIMIT,
-                sasl=self.dovecot.ports["sasl"],
-                unknown=REFUSED.format(name="postfix"),
-                sink=sink,
-                transports=", ".join(transports),
-            ),
-        )
-        servers = [
-            Server("postfix", own["postfix"], mechanisms=MECHANISMS),
-            Server("exim", own["exim"], mechanisms=("PLAIN", "LOGIN", "CRAM-MD5")),
-            Server("opensmtpd", own["opensmtpd"], pipelining=False),
-            Server("submission", own["submission"], mechanisms=MECHANISMS, must_log_in=True),
-            Server("lmtp", own["lmtp"], "lmtp", unknown="no%body@example.org"),
-        ]
-        self.mailweir = _mailweir(_made(folder / "mailweir"), papers, servers, ports)
-        self.doors = {
-            server.name: [Door(way, server, ports[server.name][way], papers) for way in WAYS]
-            for server in servers
-        }
+        with ExitStack() as running:
+            ports = {name: {way: free_port() for way in WAYS} for name in SERVERS}
+            own = {name: doors["direct"] for name, doors in ports.items()}
+            self._tokens = (f"t{number:05}" for number in itertools.count())
+            self.sink = SmtpFake(offers=OFFERS)
+            running.callback(self.sink.stop)
+            sink = self.sink.fake.port
+            self.dovecot = submission(
+                _made(folder / "dovecot"), papers, LIMIT, own["postfix"], own["submission"]
+            )
+            running.callback(self.dovecot.stop)
+            own["lmtp"] = ports["lmtp"]["direct"] = self.dovecot.ports["lmtp"]
+            self.opensmtpd = OpenSmtpd(
+                _made(folder / "opensmtpd"), own["opensmtpd"], LIMIT, sink, REFUSED.format(name="opensmtpd")
+            )
+            running.callback(self.opensmtpd.stop)
+            onward = {
+                f"{way}.{name}.example.com": ("lmtp" if name == "lmtp" else "smtp", port)
+                for name, doors in ports.items()
+                for way, port in doors.items()
+                if name != "submission"
+            }
+            self.exim = Exim(
+                _made(folder / "exim"),
+                papers,
+                own["exim"],
+                LIMIT,
+                sink,
+                REFUSED.format(name="exim"),
+                _without("exim", onward),
+            )
+            running.callback(self.exim.stop)
+            transports = [
+                f"{{ {domain} = {protocol}:[127.0.0.1]:{port} }}"
+                for domain, (protocol, port) in _without("postfix", onward).items()
+            ]
+            self.postfix = Postfix(
+                _made(folder / "postfix"),
+                papers,
+                "postfix.example.net",
+                {"smtp": own["postfix"], "smtps": free_port()},
+                MAIN.format(
+                    limit=LIMIT,
+                    sasl=self.dovecot.ports["sasl"],
+                    unknown=REFUSED.format(name="postfix"),
+                    sink=sink,
+                    transports=", ".join(transports),
+                ),
+            )
+            running.callback(self.postfix.stop)
+            servers = [
+                Server("postfix", own["postfix"]),
+                Server("exim", own["exim"]),
+                Server("opensmtpd", own["opensmtpd"]),
+                Server("submission", own["submission"], must_log_in=True),
+                Server("lmtp", own["lmtp"], "lmtp", unknown="no%body@example.org"),
+            ]
+            self.mailweir = _mailweir(_made(folder / "mailweir"), papers, servers, ports)
+            running.callback(self.mailweir.stop)
+            self.doors = {
+                server.name: [Door(way, server, ports[server.name][way], papers) for way in WAYS]
+                for server in servers
+            }
+            self._running = running.pop_all()
 
     def hold(self, conversation: Conversation, doors: Iterable[Door]) -> list[tuple[str, list[Mail]]]:
         """What a conversation is told, and what mail comes of it, at each door; alike for all, one hopes."""
@@ -223,8 +231,7 @@ class Peers:
 
     def stop(self) -> None:
         """End everything; the proxy first, so that it sees nobody vanish."""
-        for server in (self.mailweir, self.postfix, self.exim, self.opensmtpd, self.dovecot, self.sink):
-            server.stop()
+        self._running.close()
 
 
 def _without(name: str, onward: dict[str, tuple[str, int]]) -> dict[str, tuple[str, int]]:
@@ -275,8 +282,6 @@ def reconciled(said: str, direct: str) -> str:
         code = re.search(r"\d", their)
         if own is not None and code is not None and code[0] in own.groups():
             ours[number] = their
-    if theirs[-1] == "closed" and len(ours) == len(theirs) + 1 and "421 " in ours[-2]:
-        del ours[-2]  # the server left without a word
     return "".join(ours)
 
 

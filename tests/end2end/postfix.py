@@ -82,6 +82,7 @@ class Postfix:
             raise Missing("Postfix can only be started by root; run the tests as root")
         libexec = locate("/usr/lib/postfix/sbin/master").parents[1]
         command = locate("postfix")
+        self._command = command
         self.folder = folder
         self.ports = ports
         for part in ("queue", "data"):
@@ -103,9 +104,13 @@ class Postfix:
             + f"127.0.0.1:{self.ports['smtp']} inet n - n - - smtpd\n"
             + f"127.0.0.1:{self.ports['smtps']} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes\n"
         )
+        self.start()
+
+    def start(self) -> None:
+        """Start it, after `stop`."""
         self.daemon = Daemon(
-            [command, "-c", folder, "start-fg"],
-            folder / "postfix.out",
+            [self._command, "-c", self.folder, "start-fg"],
+            self.folder / "postfix.out",
             {"LD_LIBRARY_PATH": str(UNPACKED / "usr/lib/postfix")},
         )
         self.daemon.wait_for_ports(*self.ports.values())

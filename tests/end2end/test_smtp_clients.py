@@ -53,7 +53,7 @@ def test_login(peers: Peers, server: str, program: str, mechanism: str) -> None:
 
 @NAMED
 def test_a_wrong_password(peers: Peers, program: str) -> None:
-    for server in OFFERED:
+    for server in ("postfix", "exim"):
         said, _ = alike(peers, server, program, Errand("PLAIN", WRONG_PASSWORD))
         assert not said.endswith("ended with 0\n")
 

@@ -27,8 +27,9 @@ def cases(names: Iterable[str], *excepted: tuple[str, str]) -> pytest.MarkDecora
     return pytest.mark.parametrize(("server", "name"), pairs)
 
 
-# OpenSMTPD doesn't look at the SIZE of MAIL; mailweir, which offers the limit, does when plugins look
-@cases(DIALOGUES, ("opensmtpd", "announced too big"))
+# OpenSMTPD doesn't look at the SIZE of MAIL; mailweir, which offers the limit, does when plugins look. And it
+# hangs up on a line that is too long; mailweir then dials again
+@cases(DIALOGUES, ("opensmtpd", "announced too big"), ("opensmtpd", "long command"))
 def test_a_conversation(peers: Peers, server: str, name: str) -> None:
     alike(peers, server, DIALOGUES[name])
 
@@ -79,9 +80,8 @@ def offers(peers: Peers, server: str) -> list[set[str]]:
 def test_offers(peers: Peers, server: str) -> None:
     """The rewritings that a proxy owes, and no others."""
     direct, plain, whole = offers(peers, server)
-    kept = {line for line in direct if not line.startswith("BURL")}
-    assert plain == kept | {"PIPELINING", "STARTTLS"}
-    looked_at = {line.replace(" DIGEST-MD5", "") for line in plain if line != "PIPECONNECT"}
+    assert plain == direct | {"PIPELINING", "STARTTLS"}
+    looked_at = {line.replace(" DIGEST-MD5", "") for line in plain - {"PIPECONNECT", "BURL imap"}}
     assert whole == {f"SIZE {LIMIT - HEADROOM}" if line == f"SIZE {LIMIT}" else line for line in looked_at}
 
 

@@ -13,16 +13,20 @@ class Papers:
     authority: Path
     certificate: Path
     key: Path
+    issuer: trustme.CA
+
+    def renew(self) -> None:
+        """Another certificate and key from the same authority in the same files."""
+        made = self.issuer.issue_cert("localhost", "127.0.0.1", "mail.example.org", common_name="localhost")
+        self.certificate.write_bytes(b"".join(pem.bytes() for pem in made.cert_chain_pems))
+        self.key.write_bytes(made.private_key_pem.bytes())
 
 
 def issue(folder: Path) -> Papers:
     """A new authority and a server certificate from it."""
     folder.mkdir(mode=0o755)
     authority = trustme.CA()
-    server = authority.issue_cert("localhost", "127.0.0.1", "mail.example.org", common_name="localhost")
-    papers = Papers(folder / "authority.pem", folder / "server.pem", folder / "server.key")
+    papers = Papers(folder / "authority.pem", folder / "server.pem", folder / "server.key", authority)
     authority.cert_pem.write_to_path(papers.authority)
-    for number, pem in enumerate(server.cert_chain_pems):
-        pem.write_to_path(papers.certificate, append=number > 0)
-    server.private_key_pem.write_to_path(papers.key)
+    papers.renew()
     return papers

@@ -64,6 +64,7 @@ class Mailweir:
         **rest: Any,
     ) -> None:
         self.forgives: str | None = None
+        self._stopped = False
         self.admin = free_port()
         self.ports: dict[str, int] = {}
         for name, listener in listeners.items():
@@ -141,7 +142,10 @@ class Mailweir:
         os.kill(self.pid, signal.SIGHUP)
 
     def stop(self) -> None:
-        """End it, and judge what it wrote."""
+        """End it by SIGTERM, and judge what it wrote. A second call does nothing."""
+        if self._stopped:
+            return
+        self._stopped = True
         self.daemon.must_live()
         metrics = self.get("/metrics")
         code = self.daemon.stop(15)

@@ -6,20 +6,26 @@ Everything runs on real sockets of the loopback, on uvloop and on asyncio's own 
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import trustme
 import uvloop
+from cryptography import x509
+from OpenSSL import SSL
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 from zope.interface import implementer
 
 from mailweir.net.addresses import parse
+from mailweir.net.certificates import Certificates, Terms
+from mailweir.net.handshake import agreed
 from mailweir.net.listener import ClientSide, Listener, Welcome
 from mailweir.net.register import Register
-from mailweir.net.tls import ClientTls, Layer, ServerTls
+from mailweir.net.tls import ClientTls, Layer, Verify
 from mailweir.net.upstream import IsOwn, Upstream
 from mailweir.relay.side import Dial, Side
 from mailweir.session import Session, Tls, session_ids
@@ -65,8 +71,8 @@ class Forwarder:
         self.ready.set()
         self.client.resume("dialling")
 
-    def upstream_failed(self, reason: str) -> None:
-        self.events.append(f"upstream failed: {reason}")
+    def upstream_failed(self, reason: str, *, insecure: bool = False) -> None:
+        self.events.append(f"upstream {'insecure' if insecure else 'failed'}: {reason}")
         self.ended.set()
         self.client.close()
 
@@ -167,11 +173,35 @@ class Bench:
 
     def layer(self, *names: str) -> Layer:
         """What a listener needs for TLS."""
-        return Layer(ServerTls([self.certificate(*names)]), self.clock)
+        return Certificates([self.certificate(*names)], self.clock).layer(Terms())
 
-    def upstream(self, *addresses: str, verify: bool | Path | None = None, **more: Any) -> Upstream:
+    @staticmethod
+    def shake(
+        layer: Layer, client: SSL.Context, ticket: SSL.Session | None = None
+    ) -> tuple[Tls, x509.Certificate | None, SSL.Session | None]:
+        """Hand to hand, without sockets: what we say was agreed, what a client was shown, and its ticket."""
+        wire = StringTransport()
+        ours = layer.over(Protocol())
+        ours.makeConnection(wire)
+        theirs = SSL.Connection(client, None)
+        theirs.set_connect_state()
+        if ticket is not None:
+            theirs.set_session(ticket)
+        for _ in range(4):
+            with suppress(SSL.WantReadError):
+                theirs.do_handshake()
+                theirs.recv(1)
+            with suppress(SSL.WantReadError):
+                ours.dataReceived(theirs.bio_read(65536))
+            if wire.value():
+                theirs.bio_write(wire.value())
+            wire.clear()
+        theirs.set_shutdown(SSL.SENT_SHUTDOWN)  # a connection that just vanishes spoils its ticket
+        return agreed(ours), theirs.get_peer_certificate(as_cryptography=True), theirs.get_session()
+
+    def upstream(self, *addresses: str, verify: Verify | None = None, **more: Any) -> Upstream:
         own: IsOwn = more.pop("is_own", lambda address: False)
-        tls = None if verify is None else ClientTls(verify, self.clock)
+        tls = None if verify is None else ClientTls(verify, self.clock, **more.pop("tls", {}))
         return Upstream("server", addresses, clock=self.clock, is_own=own, tls=tls, **more)
 
     @asynccontextmanager

@@ -39,7 +39,8 @@ async def floods(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 def handshakes(leg: str, result: str) -> float:
-    return metrics.HANDSHAKES.cell("mx", leg, result).value
+    cells = metrics.HANDSHAKES.cells.items()
+    return sum(cell.value for labels, cell in cells if labels[:3] == ("mx", leg, result))
 
 
 def test_octets_pass_both_ways(bench: Bench) -> None:

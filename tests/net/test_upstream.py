@@ -3,14 +3,18 @@
 import asyncio
 import datetime
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from mailweir import metrics
+from mailweir.net.dane import NoRecords, Tlsa
 from mailweir.net.upstream import Upstream
 from mailweir.relay.side import Side
 from mailweir.session import Address, Tls
@@ -350,7 +354,7 @@ def test_what_is_not_believed(
                 await relay.ended.wait()
                 assert "upstream secured" not in relay.events
                 told = relay.events[1] if implicit else relay.events[2]
-                assert told.startswith("upstream failed: " if implicit else "upstream gone: TLS: ")
+                assert told.startswith("upstream insecure: " if implicit else "upstream gone: TLS: ")
                 assert UNTRUSTED[case] in told
                 logged = capfd.readouterr().out
                 assert implicit or ("TLS handshake failed" in logged and UNTRUSTED[case] in logged)
@@ -383,5 +387,114 @@ def test_the_system_does_not_know_our_authority(bench: Bench, tmp_path: Path) ->
         async with bench.server(echo, ssl=bench.server_side("127.0.0.1")) as address:
             told = await outcome(bench, bench.upstream(address, verify=True, implicit=True))
             assert "signed by nobody we trust" in told and isinstance(bench.relay, Forwarder)
+
+    bench.run(main())
+
+
+def test_another_name_is_checked_and_asked_for(bench: Bench) -> None:
+    """`name` in place of the address' host, in the certificate and, where `sni` says nothing else, in SNI."""
+
+    async def main() -> None:
+        asked: list[str | None] = []
+        context = bench.server_side("mx.example.org")
+        context.set_servername_callback(lambda socket, name, context: asked.append(name))
+        async with bench.server(echo, ssl=context) as address:
+            for tls, said in (
+                ({"name": "mx.example.org"}, "upstream ready TLSv1.3"),
+                ({"name": "mx.example.org", "sni": "other.example.org"}, "upstream ready TLSv1.3"),
+                ({"name": "mx.example.net"}, "certificate is for mx.example.org, not for mx.example.net"),
+            ):
+                upstream = bench.upstream(address, verify=bench.authority_file, implicit=True, tls=tls)
+                assert said in await outcome(bench, upstream)
+        assert asked == ["mx.example.org", "other.example.org", "mx.example.net"]
+
+    bench.run(main())
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_server_that_wants_to_see_a_certificate(bench: Bench, shown: bool) -> None:
+    async def main() -> None:
+        seen: list[object] = []
+
+        async def look(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            seen.append(writer.get_extra_info("peercert")["subjectAltName"])
+            await echo(reader, writer)
+
+        context = bench.server_side("127.0.0.1")
+        context.load_verify_locations(str(bench.authority_file))
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.maximum_version = ssl.TLSVersion.TLSv1_2  # later ones refuse only after the handshake
+        tls = {"pair": bench.certificate("weir.example.org")} if shown else {}
+        async with bench.server(look, ssl=context) as address:
+            upstream = bench.upstream(address, verify=bench.authority_file, implicit=True, tls=tls)
+            told = await outcome(bench, upstream)
+        if shown:
+            assert told == "upstream ready TLSv1.2" and seen == [(("DNS", "weir.example.org"),)]
+        else:
+            assert told.startswith("upstream insecure: ") and not seen
+
+    bench.run(main())
+
+
+def tlsa(certificate: Path, usage: int = 3) -> Tlsa:
+    loaded = x509.load_pem_x509_certificate(certificate.read_bytes())
+    return Tlsa(usage, 0, 1, loaded.fingerprint(hashes.SHA256()))
+
+
+@pytest.mark.parametrize("implicit", [True, False], ids=["implicit", "starttls"])
+@pytest.mark.parametrize("case", ["matches", "another", "none"])
+def test_dane(bench: Bench, case: str, implicit: bool) -> None:
+    """No authority is known here: the records alone say who is believed, for that host and port."""
+
+    async def main() -> None:
+        asked: list[tuple[str, int]] = []
+        pair = bench.certificate("mx.example.org")
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*pair)
+        expected = pair[0] if case == "matches" else bench.certificate("mx.example.org")[0]
+
+        async def records(host: str, port: int) -> list[Tlsa]:
+            asked.append((host, port))
+            if case == "none":
+                raise NoRecords("there are no TLSA records")
+            return [tlsa(expected)]
+
+        heard: list[bytes] = []
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if not implicit:
+                writer.write(b"220 tls\r\n")
+                await writer.start_tls(context)
+            heard.append(await reader.read(-1))
+
+        async with bench.server(talk, **({"ssl": context} if implicit else {})) as address:
+            port = int(address.rpartition(":")[2])
+            upstream = bench.upstream(f"localhost:{port}", verify="dane", implicit=implicit, records=records)
+            async with session(bench, upstream):
+                relay = bench.relay
+                last = 2 if implicit or case == "none" else 3
+                await bench.until(lambda: len(relay.events) >= last)
+                told = relay.events
+        assert asked == [("localhost", port)]
+        if case == "matches":
+            assert told[1:last] == (
+                ["upstream ready TLSv1.3"] if implicit else ["upstream ready", "upstream secured"]
+            )
+        elif case == "none":
+            assert told[1] == f"upstream insecure: localhost:{port}: there are no TLSA records"
+        else:
+            assert "TLS: certificate matches no TLSA record of localhost" in told[last - 1]
+            assert not any(heard)
+
+    bench.run(main())
+
+
+def test_dane_needs_a_name(bench: Bench) -> None:
+    async def records(host: str, port: int) -> list[Tlsa]:
+        raise AssertionError("asked")
+
+    async def main() -> None:
+        upstream = bench.upstream("127.0.0.1:1", verify="dane", records=records)
+        assert "DANE needs a host name" in await outcome(bench, upstream)
 
     bench.run(main())

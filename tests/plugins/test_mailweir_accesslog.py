@@ -1,16 +1,20 @@
 """What one line says, which answers hold a queue id, and what is hidden where the keeper wants it hidden."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 import mailweir_accesslog
-from mailweir import Envelope, Recipient, Reject, Session, Tls, Transaction, hookimpl
+from mailweir import Certificate, Envelope, Recipient, Reject, Session, Tls, Transaction, hookimpl
 from mailweir.chain.mistakes import PluginError
 from mailweir.session import Outcome
 from mailweir.testing.weir import Weir
 from mailweir.verdict import Decision
 from mailweir_accesslog import SHOWN, AccessLog, queue_id
+
+JOE = Certificate("CN=joe", ("joe@example.org",), "CN=Authority", "00" * 32, datetime(2027, 1, 1, tzinfo=UTC))
+HASHED = "f8c4eb4537bf"
 
 Log = list[tuple[str, dict[str, Any]]]
 
@@ -203,7 +207,8 @@ def test_addresses_are_left_out(weir: Weir, log: Log) -> None:
 def test_a_session(weir: Weir, log: Log) -> None:
     session: Session = weir.session
     session.login, session.mechanism, session.upstream = "ann", "PLAIN", "mta"
-    session.client_tls = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384")
+    session.client_tls = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384", "mx.example.org", True, JOE)
+    session.upstream_tls = Tls("TLSv1.2", "ECDHE-RSA-AES128-GCM-SHA256")
     session.octets_from_client, session.octets_from_upstream = 10, 20
     session.duration, session.closed = 2.5, "client closed"
     weir.plug(AccessLog).tell("session_closed")
@@ -218,6 +223,11 @@ def test_a_session(weir: Weir, log: Log) -> None:
                 "login": "ann",
                 "mechanism": "PLAIN",
                 "tls": "TLSv1.3",
+                "cipher": "TLS_AES_256_GCM_SHA384",
+                "sni": "mx.example.org",
+                "resumed": True,
+                "certificate": "CN=joe",
+                "upstream_tls": "TLSv1.2",
                 "upstream": "mta",
                 "messages": 1,
                 "from_client": 10,
@@ -227,6 +237,15 @@ def test_a_session(weir: Weir, log: Log) -> None:
             },
         )
     ]
+
+
+@pytest.mark.parametrize(("addresses", "certificate"), [("plain", "CN=joe"), ("hash", HASHED), ("off", None)])
+def test_a_message_over_tls(weir: Weir, log: Log, addresses: str, certificate: str | None) -> None:
+    weir.session.client_tls = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384", certificate=JOE)
+    weir.plug(AccessLog, addresses=addresses).tell("message_done", transaction=transaction())
+    fields = log[0][1]
+    assert (fields["tls"], fields["cipher"]) == ("TLSv1.3", "TLS_AES_256_GCM_SHA384")
+    assert fields.get("certificate") == certificate
 
 
 def test_mistakes_in_settings(weir: Weir) -> None:

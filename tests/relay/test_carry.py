@@ -1,5 +1,6 @@
 """One message through the chain: when it is judged, what is held, what is given back."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from mailweir import Defer, Message, Reject, hookimpl
-from mailweir.chain.plug import Plug
+from mailweir.chain.plug import Mode, Plug
 from mailweir.relay.carry import HEAD, TURN, Carrier, Pump, Way, way
 from mailweir.relay.rules import Rules
 from mailweir.spool import Spool
@@ -20,7 +21,7 @@ TEXT = b"From: a@example.org\r\nSubject: hi\r\n\r\nbody\r\n"
 
 
 def plug(**hooks: object) -> Plug:
-    return Plug("p", SimpleNamespace(**{name: hookimpl(hook) for name, hook in hooks.items()}))  # type: ignore[type-var]
+    return Plug("p", SimpleNamespace(**{name: hookimpl(hook) for name, hook in hooks.items()}))  # type: ignore[call-overload]
 
 
 class Carried:
@@ -54,6 +55,38 @@ def looks(message: Message) -> None:
 def test_way_follows_what_is_listened_to(hook: str, needed: Way) -> None:
     assert way(Stage("pop3").chain) is Way.PASS
     assert way(Stage("pop3", [plug(**{hook: lambda message: None})]).chain) is needed
+
+
+def judges(hook: Callable[..., object], mode: Mode = "enforce") -> Plug:
+    """A plugin that says of itself that it only judges whole messages."""
+    return Plug("p", SimpleNamespace(message=hookimpl(edits=False)(hook)), mode)
+
+
+def test_an_end_is_withheld_if_all_only_judge_and_the_text_can_be_called_back() -> None:
+    def needed(*plugs: Plug) -> list[Way]:
+        chain = Stage("smtp", plugs).chain
+        return [way(chain, withheld=True), way(chain)]
+
+    one, edits = judges(lambda message: None), plug(message=looks)
+    assert needed() == [Way.PASS, Way.PASS]
+    assert needed(one, judges(lambda message: None)) == [Way.END, Way.WHOLE]
+    assert needed(one, edits) == [Way.WHOLE, Way.WHOLE]
+    assert needed(one, plug(sign=looks)) == [Way.WHOLE, Way.WHOLE]
+    assert needed(one, plug(message_head=looks)) == [Way.END, Way.WHOLE]
+    edits.mode = "shadow"
+    assert needed(one, edits) == [Way.END, Way.WHOLE]
+
+
+def test_a_text_may_leave_once_its_head_was_judged() -> None:
+    thinking: Deferred[None] = Deferred()
+    carried = Carried(
+        Way.END, plug(message_head=lambda message: thinking), judges(lambda message: looks(message))
+    ).feed(TEXT[:-2])
+    assert not carried.carrier.leaves
+    thinking.callback(None)
+    assert carried.carrier.leaves and carried.leaving() == TEXT[:-2]
+    carried.feed(TEXT[-2:]).carrier.end()
+    assert carried.decisions == [None] and carried.leaving() == TEXT
 
 
 def test_head_is_judged_before_the_body_is_here() -> None:

@@ -17,7 +17,7 @@ from mailweir.verdict import Decision
 
 
 def plug(**hooks: object) -> Plug:
-    return Plug("p", SimpleNamespace(**{name: hookimpl(hook) for name, hook in hooks.items()}))  # type: ignore[type-var]
+    return Plug("p", SimpleNamespace(**{name: hookimpl(hook) for name, hook in hooks.items()}))  # type: ignore[call-overload]
 
 
 def active() -> float:
@@ -118,15 +118,25 @@ def test_unreachable() -> None:
 
 
 NO_SESSION: dict[str, tuple[Protocol, str, str]] = {
-    "smtp, not offered": ("smtp", "U> 220 x;U< EHLO localhost;U> 250 x", "upstream offers no TLS"),
-    "lmtp, not offered": ("lmtp", "U> 220 x;U< LHLO localhost;U> 250 x", "upstream offers no TLS"),
+    "smtp, not offered": ("smtp", "U> 220 x;U< EHLO localhost;U> 250 x", "upstream offers no STARTTLS"),
+    "lmtp, not offered": ("lmtp", "U> 220 x;U< LHLO localhost;U> 250 x", "upstream offers no STARTTLS"),
     "smtp, refused": (
         "smtp",
         "U> 220 x;U< EHLO localhost;U> 250-x|250 STARTTLS;U< STARTTLS;U> 454 x",
-        "upstream refused STARTTLS",
+        "upstream refused STARTTLS: 454 x",
     ),
-    "pop3, refused": ("pop3", "U> +OK x;U< STLS;U> -ERR x", "upstream offers no TLS"),
-    "imap, refused": ("imap", "U> * OK x;U< mw0 STARTTLS;U> mw0 BAD x", "upstream offers no TLS"),
+    "pop3, refused": ("pop3", "U> +OK x;U< STLS;U> -ERR x", "upstream refused STLS: -ERR x"),
+    "imap, refused": ("imap", "U> * OK x;U< mw0 STARTTLS;U> mw0 BAD x", "upstream refused STARTTLS: BAD x"),
+    "smtp, handshake": (
+        "smtp",
+        "U> 220 x;U< EHLO localhost;U> 250-x|250 STARTTLS;U< STARTTLS;U> 220 x;U! TLS: expired",
+        "TLS: expired",
+    ),
+    "pop3, injection": (
+        "pop3",
+        "U> +OK x;U< STLS;U> +OK x|+OK y",
+        "upstream sent octets in clear behind STLS",
+    ),
     "imap, PREAUTH": ("imap", "U> * PREAUTH x", "PREAUTH where TLS is required"),
     "smtp, another protocol": ("smtp", "U> +OK x", "upstream broke the rules: not a reply"),
     "lmtp, another protocol": ("lmtp", "U> * OK x", "upstream broke the rules: not a reply"),

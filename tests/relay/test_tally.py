@@ -21,7 +21,7 @@ LOGINS: dict[Protocol, str] = {
         C> EHLO me
         U< EHLO me
         U> 250-x|250-AUTH CRAM-MD5|250 PIPELINING
-        C< 250-x|250-AUTH CRAM-MD5|250 PIPELINING
+        C< 250-x|250-AUTH CRAM-MD5|250-PIPELINING|250 CHUNKING
         C> AUTH CRAM-MD5
         U< AUTH CRAM-MD5
         U> 334 PDE+
@@ -71,7 +71,9 @@ ODD = base64.b64encode(b"\0bob\r\nMAIL\0secret").decode()
 NAME = base64.b64encode(b"bob").decode()
 PASSWORD = base64.b64encode(b"secret").decode()
 
-HELLO = "C> EHLO me\nU< EHLO me\nU> 250-x|250-{0}|250 PIPELINING\nC< 250-x|250-{0}|250 PIPELINING"
+HELLO = (
+    "C> EHLO me\nU< EHLO me\nU> 250-x|250-{0}|250 PIPELINING\nC< 250-x|250-{0}|250-PIPELINING|250 CHUNKING"
+)
 GREETINGS: dict[Protocol, str] = {
     "smtp": "U> 220 hi\nC< 220 hi\n" + HELLO.format("AUTH PLAIN LOGIN CRAM-MD5"),
     "lmtp": "U> 220 hi\nC< 220 hi\n" + HELLO.format("AUTH PLAIN LOGIN CRAM-MD5").replace("EHLO", "LHLO"),

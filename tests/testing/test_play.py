@@ -30,8 +30,8 @@ class Parrot:
         self.upstream = side
         self.told.append(f"ready {bool(tls)}")
 
-    def upstream_failed(self, reason: str) -> None:
-        self.client.write(b"no server\r\n")
+    def upstream_failed(self, reason: str, *, insecure: bool = False) -> None:
+        self.client.write(b"no server I trust\r\n" if insecure else b"no server\r\n")
         self.client.close()
 
     def client_octets(self, data: bytes) -> None:

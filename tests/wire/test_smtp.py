@@ -58,6 +58,17 @@ COMMANDS: dict[str, tuple[bytes, list[Seen]]] = {
     "BDAT of twenty digits": (b"BDAT " + b"9" * 20 + b"\r\n", ["501 BDAT takes a size and maybe LAST!"]),
 }
 
+MENDED: dict[str, tuple[bytes, list[Seen]]] = {  # to a reader that ends lines at LF
+    "CRLF": (b"NOOP\r\nRSET\r\n", [("NOOP", b""), ("RSET", b"")]),
+    "LF": (b"MAIL FROM:<a@b>\nRCPT TO:<c@d>\r\n", [("MAIL", b"FROM:<a@b>"), ("RCPT", b"TO:<c@d>")]),
+    "an empty line": (b"\n", ["500 not a command line"]),
+    "CR": (b"NOOP\rQUIT\nNOOP\n", ["500 not a command line", ("NOOP", b"")]),
+    "CR CR LF": (b"NOOP\r\r\nNOOP\n", ["500 not a command line", ("NOOP", b"")]),
+    "NUL": (b"NOOP \0\nNOOP\n", ["500 not a command line", ("NOOP", b"")]),
+    "far too long": (b"X" * 99999 + b"\nNOOP\n", ["500 line too long", ("NOOP", b"")]),
+    "a chunk": (b"BDAT 3\n\n.\rNOOP\n", [("BDAT", b"3"), ("chunk", b"\n.\r"), ("NOOP", b"")]),
+}
+
 REPLIES: dict[str, tuple[bytes, list[Seen]]] = {
     "one line": (b"250 ok\r\n", [("250", b"250 ok\r\n")]),
     "a code alone": (b"250\r\n", [("250", b"250\r\n")]),
@@ -76,6 +87,7 @@ REPLIES: dict[str, tuple[bytes, list[Seen]]] = {
         [("250", b"250 " + b"x" * 4090 + b"\r\n")],
     ),
     "too long": (b"250 " + b"x" * REPLY_LINE + b"\r\n", ["500 line too long"]),
+    "too long, and goes on": (b"250 " + b"x" * REPLY_LINE, ["500 line too long"]),
     "too many lines": (b"250-x\r\n" * REPLY_LINES, ["500 a reply without end!"]),
     "too much": ((b"250-" + b"x" * 4000 + b"\r\n") * 17, ["500 a reply without end!"]),
 }
@@ -85,9 +97,9 @@ def wrong(error: ProtocolError) -> str:
     return f"{error.code} {error.text}" + ("!" if error.fatal else "")
 
 
-def commands(*pieces: bytes) -> list[Seen]:
+def commands(*pieces: bytes, mend: bool = False) -> list[Seen]:
     """All that the reader gives for these pieces, up to the first fatal error."""
-    reader, seen = CommandReader(), list[Seen]()
+    reader, seen = CommandReader(mend=mend), list[Seen]()
     chunk: bytes | None = None
     for piece in pieces:
         reader.feed(piece)
@@ -140,6 +152,26 @@ def test_commands(wire: bytes, seen: list[Seen]) -> None:
         assert commands(wire[:cut], wire[cut:]) == seen
     if not str(seen[-1]).endswith("!"):
         assert commands(wire + b"NOOP x\r\n") == [*seen, ("NOOP", b"x")]
+
+
+@pytest.mark.parametrize(("wire", "seen"), MENDED.values(), ids=MENDED.keys())
+def test_commands_that_may_end_in_lf(wire: bytes, seen: list[Seen]) -> None:
+    assert commands(wire, mend=True) == seen
+    assert commands(*octets_of(wire), mend=True) == seen
+    for cut in range(1, min(len(wire), 100)):
+        assert commands(wire[:cut], wire[cut:], mend=True) == seen
+    assert commands(wire + b"NOOP x\n", mend=True) == [*seen, ("NOOP", b"x")]
+
+
+def test_lines_that_were_mended_end_in_crlf() -> None:
+    reader = CommandReader(mend=True)
+    reader.feed(b"AUTH LOGIN\nQQ==\nBDAT 1\nxNOOP\r\n")
+    raw = []
+    while (event := reader.next()) is not None:
+        raw.append(event.raw)
+        if raw == [b"AUTH LOGIN\r\n"]:
+            reader.expect_response()
+    assert raw == [b"AUTH LOGIN\r\n", b"QQ==\r\n", b"BDAT 1\r\n", b"x", b"NOOP\r\n"]
 
 
 @pytest.mark.parametrize(("wire", "seen"), REPLIES.values(), ids=REPLIES.keys())

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailweir.wire.smtp_path import Path, parameters, path
+from mailweir.wire.smtp_path import Path, edit, parameters, path
 
 PATHS: dict[str, tuple[bytes, Path | None]] = {
     "usual": (b"FROM:<a@b.example>", Path("a@b.example", "")),
@@ -48,3 +48,41 @@ def test_parameters() -> None:
 def test_any_arguments_are_read_or_not(arguments: bytes) -> None:
     read = path(b"TO:" + arguments, b"TO:")
     assert read is None or read.address.encode() in arguments
+
+
+EDITS: dict[str, tuple[bytes, str | None, str | None, bytes]] = {
+    "nothing": (b"to: <A@b>  x", None, None, b"to: <A@b>  x"),
+    "an address": (b"to: <A@b>  x=\xff", "c@d", None, b"to: <c@d>  x=\xff"),
+    "a source route goes with it": (b"TO:<@h:a@b>", "c@d", None, b"TO:<c@d>"),
+    "no brackets": (b"TO:a@b x", "c@d", None, b"TO:<c@d> x"),
+    "nobody": (b"TO:<a@b>", "", None, b"TO:<>"),
+    "quoted": (b'TO:<"a b"@c> x', '"d e"@c', None, b'TO:<"d e"@c> x'),
+    "parameters": (b"TO:<@h:a@b>  x", None, "x y=1", b"TO:<@h:a@b>  x y=1"),
+    "no parameters any more": (b"TO:<a@b> x", None, "", b"TO:<a@b>"),
+    "the first parameters": (b"TO:<a@b>", None, "x", b"TO:<a@b> x"),
+    "a blank at the end": (b"TO:<a@b>  ", None, "x", b"TO:<a@b>  x"),
+    "both": (b"TO:<a@b> x", "c@d", "y", b"TO:<c@d> y"),
+    "UTF-8": ("TO:<é@b>".encode(), "ü@b", None, "TO:<ü@b>".encode()),
+    "Latin-1 stays": (b"TO:<\xe9@b>", "é@c", None, b"TO:<\xe9@c>"),
+    "beyond Latin-1": (b"TO:<\xe9@b>", "ł@c", None, "TO:<ł@c>".encode()),
+    "what nobody could read": (b"TO:<a", "a@b", "x", b"TO:<a@b> x"),
+    "what nobody could read, alone": (b"TO:<a", "a@b", None, b"TO:<a@b>"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "address", "given", "edited"), EDITS.values(), ids=EDITS.keys())
+def test_edit(arguments: bytes, address: str | None, given: str | None, edited: bytes) -> None:
+    assert edit(arguments, b"TO:", address, given) == edited
+
+
+@given(
+    st.text('<>@:"\\ a=').map(str.encode),
+    st.sampled_from(["", "c@d", '"e >"@f']),
+    st.sampled_from(["", "x", "x  y=1"]),
+)
+def test_what_is_written_is_read(rest: bytes, address: str, given: str) -> None:
+    read = path(b"TO:" + rest, b"TO:")
+    if read is not None:
+        assert edit(b"TO:" + rest, b"TO:") == b"TO:" + rest
+        assert path(edit(b"TO:" + rest, b"TO:", address), b"TO:") == Path(address, read.parameters)
+        assert path(edit(b"TO:" + rest, b"TO:", given=given), b"TO:") == Path(read.address, given)

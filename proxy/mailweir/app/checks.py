@@ -12,11 +12,12 @@ from pathlib import Path
 from stat import S_ISDIR
 
 from mailweir.app.certificates import authorities_mistake, pair_mistakes
-from mailweir.app.config import Configuration
+from mailweir.app.config import Configuration, Listener
 from mailweir.app.document import Document, Keys
 from mailweir.app.mistakes import Mistake
 from mailweir.chain.mistakes import hint
-from mailweir.net.addresses import WILDCARDS, Place, Tcp, Unix, parse
+from mailweir.net.addresses import WILDCARDS, Place, Tcp, Unix, is_number, parse
+from mailweir.net.certificates import pair_refused
 
 ROUTES = ("route", "original")
 """Words with a meaning of their own where an upstream is named."""
@@ -54,6 +55,7 @@ def listeners(document: Document, configuration: Configuration) -> Iterator[Mist
                 yield document.mistake(_item(document, (*at, "listen"), index), reason)
         if listener.tls == "none" and listener.require_tls:
             yield document.mistake((*at, "require_tls"), "can't be had with tls: none; set tls: starttls")
+        yield from _terms(document, name, listener)
         if listener.tls != "none" and not document.has(("certificates", 0)):
             yield document.mistake((*at, "tls"), "needs at least one entry under certificates")
         if listener.tls == "starttls" and listener.require_tls and listener.allow_plaintext:
@@ -77,6 +79,21 @@ def listeners(document: Document, configuration: Configuration) -> Iterator[Mist
             if times > 1:
                 second = [i for i, other in enumerate(listener.plugins) if other == plugin][1]
                 yield document.mistake((*at, "plugins", second), f"{plugin} is listed twice")
+
+
+def _terms(document: Document, name: str, listener: Listener) -> Iterator[Mistake]:
+    """What clients are asked for in TLS."""
+    at = ("listeners", name)
+    if listener.tls == "none" and listener.require_client_certificate:
+        reason = "can't be had with tls: none; set tls: starttls or implicit"
+        yield document.mistake((*at, "require_client_certificate"), reason)
+    elif listener.client_ca is not None:
+        reason = authorities_mistake(listener.client_ca)
+        if reason:
+            yield document.mistake((*at, "client_ca"), reason)
+    elif listener.require_client_certificate:
+        reason = "needs client_ca: the authorities that sign such certificates"
+        yield document.mistake((*at, "require_client_certificate"), reason)
 
 
 def _tongues(document: Document, configuration: Configuration, name: str) -> Iterator[Mistake]:
@@ -110,10 +127,28 @@ def upstreams(document: Document, configuration: Configuration) -> Iterator[Mist
             if isinstance(place, Tcp) and place.port in TLS_PORTS and upstream.tls != "implicit":
                 reason = f"servers on port {place.port} expect tls: implicit, and this says {upstream.tls}"
                 yield document.mistake(_item(document, (*at, "address"), index), reason, warning=True)
+        yield from _proof(document, configuration, name)
         if isinstance(upstream.verify, Path):
             reason = authorities_mistake(upstream.verify)
             if reason:
                 yield document.mistake((*at, "verify"), reason)
+
+
+def _proof(document: Document, configuration: Configuration, name: str) -> Iterator[Mistake]:
+    """What an upstream has to show, and we to it, can be had."""
+    upstream, at = configuration.upstreams[name], ("upstreams", name)
+    if (upstream.certificate is None) != (upstream.key is None):
+        given, missing = ("key", "certificate") if upstream.certificate is None else ("certificate", "key")
+        yield document.mistake((*at, given), f"needs a {missing} beside it", at_key=True)
+    elif upstream.certificate is not None and upstream.key is not None:
+        for key, reason, warning in pair_mistakes(upstream.certificate, upstream.key):
+            yield document.mistake((*at, key), reason, warning=warning)
+    if upstream.verify == "dane":
+        for index, address in enumerate(upstream.address):
+            place = parse(address)
+            if not isinstance(place, Tcp) or is_number(place.host):
+                reason = "verify: dane needs a host name: there are no TLSA records of numbers and sockets"
+                yield document.mistake(_item(document, (*at, "address"), index), reason)
 
 
 def addresses(document: Document, configuration: Configuration) -> Iterator[Mistake]:
@@ -148,8 +183,13 @@ def loops(document: Document, configuration: Configuration) -> Iterator[Mistake]
 def certificates(document: Document, configuration: Configuration) -> Iterator[Mistake]:
     """Files that are there, can be read, and belong together."""
     for index, entry in enumerate(configuration.certificates):
+        fatal = False
         for key, reason, warning in pair_mistakes(entry.certificate, entry.key):
+            fatal = fatal or not warning
             yield document.mistake(("certificates", index, key), reason, warning=warning)
+        refused = "" if fatal else pair_refused((entry.certificate, entry.key))
+        if refused:
+            yield document.mistake(("certificates", index, "certificate"), refused)
 
 
 def spool(document: Document, configuration: Configuration) -> Iterator[Mistake]:

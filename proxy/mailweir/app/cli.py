@@ -2,7 +2,7 @@
 
 Exit codes as sysexits.h has them: 0 all is well, 1 something failed, 64 wrong usage, 78 wrong configuration.
 Mistakes and errors go to standard error, what was asked for to standard output. Only `run` and `demo` load
-the reactor, and `run` does not load what prints tables.
+the reactor, with --probe `check`, and `run` does not load what prints tables.
 """
 
 import os
@@ -37,7 +37,8 @@ def run(file: str) -> int:
 
 @commands.command()
 @click.argument("file")
-def check(file: str) -> int:
+@click.option("--probe", is_flag=True, help="Also reach every upstream, and say what it offers.")
+def check(file: str, probe: bool) -> int:
     """Say all that is wrong with FILE, without running."""
     from mailweir.app import show
 
@@ -45,6 +46,13 @@ def check(file: str) -> int:
     if reading.configuration is None:
         return CONFIG
     show.summary(file, reading.configuration)
+    if probe:
+        from mailweir.app.probe import probe as reach
+        from mailweir.app.reactor import asyncio_reactor
+
+        findings = reach(reading.configuration, asyncio_reactor())
+        show.findings(findings)
+        return FAILURE if any(finding.failure for finding in findings) else OK
     return OK
 
 

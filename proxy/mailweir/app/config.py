@@ -12,11 +12,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 from mailweir import log, session, spool
 from mailweir.app.values import Address, Addresses, Duration, Limit, NoneOr, ServerAddresses, Size
 from mailweir.chain.plug import Mode, OnError
+from mailweir.net.addresses import is_number
+from mailweir.net.certificates import ciphers_mistake
 from mailweir.relay import rules
 from mailweir.settings import ConfigPath, folder
 
 ClientTls = Literal["none", "starttls", "implicit"]
-UpstreamTls = Literal["none", "starttls", "implicit"]
+UpstreamTls = Literal["none", "opportunistic", "starttls", "implicit"]
 Unknown = Literal["auto", "opaque", "refuse"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=64)]
 Count = Annotated[int, Field(strict=True, ge=1)]
@@ -38,15 +40,29 @@ def _upstream(value: object) -> object:
     return value
 
 
+def _ciphers(value: object) -> object:
+    """What OpenSSL knows; `auto` and nothing at all are our own list."""
+    if value in ("", "auto"):
+        return ""
+    mistake = ciphers_mistake(value) if isinstance(value, str) else "must be a text"
+    if mistake:
+        raise ValueError(mistake)
+    return value
+
+
 class Listener(Model):
     """One protocol, one policy, one route, one ordered list of plugins; any number of addresses."""
 
-    later = frozenset({"trusted", "client_certificates"})
+    later = frozenset({"trusted"})
 
     protocol: session.Protocol
     listen: Addresses
     tls: ClientTls = "none"
     require_tls: bool = False
+    tls_minimum: Literal["1.2", "1.3"] = "1.2"
+    tls_ciphers: Annotated[str, BeforeValidator(_ciphers)] = ""
+    client_ca: ConfigPath | None = None
+    require_client_certificate: bool = False
     upstream: Annotated[str, BeforeValidator(_upstream)]
     plugins: list[str] = []
     unknown: Unknown = "auto"
@@ -61,29 +77,38 @@ class Listener(Model):
 
 
 def _verify(value: object, info: ValidationInfo) -> object:
-    """true, false, or the path of a CA file, relative to the configuration."""
-    if isinstance(value, bool):
+    """true, false, dane, or the path of a CA file, relative to the configuration."""
+    if isinstance(value, bool) or value == "dane":
         return value
     if value in ("yes", "no", "on", "off", "none") or not isinstance(value, str) or not value:
-        raise ValueError("must be true, false or the path of a CA file")
+        raise ValueError("must be true, false, dane or the path of a CA file")
     return folder(info) / value
 
 
-def _upstream_tls(value: object) -> object:
-    if value == "opportunistic":
-        raise ValueError("this version does not have opportunistic TLS; use none, starttls or implicit")
+def _host_name(value: object) -> object:
+    """A name as certificates and SNI have it: never a number, and ASCII once IDNA has seen it."""
+    try:
+        fits = isinstance(value, str) and value and not is_number(value) and value.encode("idna")
+    except UnicodeError:
+        fits = False
+    if not fits:
+        raise ValueError("must be a host name")
     return value
 
 
 class Upstream(Model):
     """A server behind us; `address` is tried in order."""
 
-    later = frozenset({"identity", "certificate", "key"})
+    later = frozenset({"identity"})
 
     address: ServerAddresses
     protocol: Literal["auto", "smtp", "lmtp"] = "auto"
-    tls: Annotated[UpstreamTls, BeforeValidator(_upstream_tls)] = "none"
-    verify: Annotated[bool | Path, BeforeValidator(_verify)] = True
+    tls: UpstreamTls = "none"
+    verify: Annotated[bool | Literal["dane"] | Path, BeforeValidator(_verify)] = True
+    name: Annotated[str, BeforeValidator(_host_name)] = ""
+    sni: Annotated[str, BeforeValidator(_host_name)] = ""
+    certificate: ConfigPath | None = None
+    key: ConfigPath | None = None
     connections: Count = 1000
     connect_timeout: Duration = 10.0
 

@@ -16,8 +16,10 @@ from mailweir.app import config
 from mailweir.app.config import Configuration, Listener
 from mailweir.chain.chain import Chain, Plug
 from mailweir.net.addresses import Place, parse
+from mailweir.net.certificates import Certificates, Terms
 from mailweir.net.listener import Maker, Welcome
-from mailweir.net.tls import ClientTls, Layer, ServerTls
+from mailweir.net.tls import ClientTls
+from mailweir.net.tlsa import Records
 from mailweir.net.upstream import IsOwn, Upstream
 from mailweir.relay.conversation import Conversation
 from mailweir.relay.meeting import Meeting
@@ -50,7 +52,7 @@ class Generation:
         self._clock = clock
         self._spool = spool
         pairs = [(entry.certificate, entry.key) for entry in configuration.certificates]
-        self._layer = Layer(ServerTls(pairs), clock) if pairs else None
+        self.certificates = Certificates(pairs, clock)
         self._upstreams = {name: self._upstream(name, is_own) for name in configuration.upstreams}
         self.welcomes = {name: self._welcome(name, made) for name, made in configuration.listeners.items()}
 
@@ -70,24 +72,14 @@ class Generation:
         return None if admin is None else parse(admin.listen)
 
     def _upstream(self, name: str, is_own: IsOwn) -> Upstream:
-        made = self.configuration.upstreams[name]
-        return Upstream(
-            name,
-            made.address,
-            clock=self._clock,
-            is_own=is_own,
-            tls=None if made.tls == "none" else ClientTls(made.verify, self._clock),
-            implicit=made.tls == "implicit",
-            connections=made.connections,
-            timeout=made.connect_timeout,
-        )
+        return upstream(name, self.configuration.upstreams[name], self._clock, is_own)
 
     def _welcome(self, name: str, listener: Listener) -> Welcome:
         return Welcome(
             listener.protocol,
             self._maker(name, listener),
             self._upstreams,
-            None if listener.tls == "none" else self._layer,
+            None if listener.tls == "none" else self.certificates.layer(_terms(listener)),
             listener.tls == "implicit",
         )
 
@@ -110,7 +102,9 @@ class Generation:
         made = self.configuration.upstreams.get(upstream)
         if made is not None and isinstance(relay, Conversation):
             smtp = replace(relay.rules.smtp, upstream_protocol=_other_protocol(relay.session.protocol, made))
-            relay.rules = replace(relay.rules, upstream_tls=made.tls, smtp=smtp)
+            relay.rules = replace(
+                relay.rules, upstream_tls=made.tls, upstream_verified=_verified(made), smtp=smtp
+            )
         dial(relay, upstream)
 
     def _rules(self, listener: Listener, chain: Chain) -> Rules:
@@ -121,6 +115,7 @@ class Generation:
             require_tls=listener.require_tls,
             allow_plaintext=listener.allow_plaintext,
             upstream_tls=upstream.tls if upstream is not None else "none",
+            upstream_verified=upstream is not None and _verified(upstream),
             refuse_unknown=listener.unknown == "refuse" or (listener.unknown == "auto" and chain.filtered),
             splice=listener.splice == "auto",
             upstream=listener.upstream,
@@ -147,6 +142,36 @@ class Generation:
                 text_rate=limits.text_rate,
             ),
         )
+
+
+def _terms(listener: Listener) -> Terms:
+    return Terms(
+        listener.tls_minimum, listener.tls_ciphers, listener.client_ca, listener.require_client_certificate
+    )
+
+
+def upstream(name: str, made: config.Upstream, clock: IReactorTime, is_own: IsOwn) -> Upstream:
+    """As the configuration has it; `CertificateUnusable` if a file of it can't be used."""
+    tls = None
+    if made.tls != "none":
+        pair = (made.certificate, made.key) if made.certificate and made.key else None
+        tls = ClientTls(made.verify, clock, name=made.name, sni=made.sni, pair=pair)
+    return Upstream(
+        name,
+        made.address,
+        clock=clock,
+        is_own=is_own,
+        tls=tls,
+        implicit=made.tls == "implicit",
+        records=Records().of if tls is not None and tls.dane else None,
+        connections=made.connections,
+        timeout=made.connect_timeout,
+    )
+
+
+def _verified(upstream: config.Upstream) -> bool:
+    """Nobody else can be taken for it."""
+    return upstream.tls in ("starttls", "implicit") and upstream.verify is not False
 
 
 def _other_protocol(clients: Protocol, upstream: config.Upstream | None) -> Literal["", "smtp", "lmtp"]:

@@ -23,6 +23,7 @@ from mailweir.app.lag import Lag
 from mailweir.app.reactor import asyncio_reactor, raise_open_files, settle
 from mailweir.app.reading import Reading, read
 from mailweir.chain.mistakes import PluginError
+from mailweir.net.certificates import LOOK
 from mailweir.net.register import Register
 from mailweir.net.tls import CertificateUnusable
 from mailweir.spool import Spool
@@ -121,6 +122,7 @@ class Service:
         self.code = OK
         self.unready = ""
         self._tick()
+        self._reactor.callLater(LOOK, self._look)
         Lag(self._reactor).begin()
         settle()
         log.logger().info("started", version=VERSION, listeners=", ".join(self.listeners))
@@ -159,6 +161,7 @@ class Service:
         if warning:
             log.logger().warning("too few open files", reason=warning)
         self._generations.append(generation)
+        generation.certificates.publish()
         generation.everybody.tell("started", service=self)
 
     async def _stop(self, before: "asyncio.Task[None]", hurry: "asyncio.Future[None]") -> None:
@@ -198,6 +201,11 @@ class Service:
         if len(self._generations) > 1:
             self._let_go()
         self._reactor.callLater(TICK, self._tick)
+
+    def _look(self) -> None:
+        """Certificates are renewed without anybody telling us."""
+        self._generations[-1].certificates.look()
+        self._reactor.callLater(LOOK, self._look)
 
     def _let_go(self) -> None:
         """Plugins of a generation that was replaced, and whose last session has ended, hear the end."""

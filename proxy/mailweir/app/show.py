@@ -7,7 +7,7 @@ they need.
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -20,9 +20,17 @@ from mailweir.chain.chain import Chain, Plug
 from mailweir.hookspecs import HOOKS
 from mailweir.verdict import printable
 
+if TYPE_CHECKING:
+    from mailweir.app.probe import Finding
+
 WIDE = 1000
 """Columns of a file or pipe."""
-TOWARDS = {"none": "", "starttls": ", STARTTLS", "implicit": ", TLS"}
+TOWARDS = {
+    "none": "",
+    "opportunistic": ", STARTTLS if offered",
+    "starttls": ", STARTTLS",
+    "implicit": ", TLS",
+}
 
 
 def reading(file: str) -> Reading:
@@ -47,6 +55,32 @@ def summary(file: str, configuration: Configuration) -> None:
     _table(out, ("listener", "listens", "TLS", "goes", "through"), rows)
     if configuration.admin is not None:
         out.print(f"metrics and health on http://{configuration.admin.listen}", soft_wrap=True)
+
+
+def findings(found: "Sequence[Finding]") -> None:
+    """What the servers behind us said, and what is to be done about it."""
+    out = _console(sys.stdout)
+    rows = [
+        (
+            finding.upstream,
+            finding.protocol,
+            finding.reached or finding.address,
+            "failed" if finding.failure else finding.tls.version if finding.tls is not None else "none",
+            ""
+            if finding.certificate is None
+            else finding.certificate.subject.rfc4514_string() or "no subject",
+            "" if finding.days is None else str(finding.days),
+            ", ".join(finding.offers),
+        )
+        for finding in found
+    ]
+    _table(out, ("upstream", "speaks", "at", "TLS", "certificate", "days left", "offers"), rows)
+    for finding in found:
+        where = f"{finding.upstream} ({finding.protocol} at {finding.address})"
+        if finding.failure:
+            out.print(Text(f"{where}: {finding.failure}", "red"), soft_wrap=True)
+        for warning in finding.warnings:
+            out.print(Text(f"{where}: warning: {warning}", "yellow"), soft_wrap=True)
 
 
 def installed(as_json: bool) -> None:

@@ -6,11 +6,17 @@ what to write instead.
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BeforeValidator, ValidationInfo
+from pydantic import (
+    BeforeValidator,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
-from mailweir.net.addresses import WILDCARDS, Inherited, Tcp, Unix, parse
+from mailweir.net.addresses import NO_PLACE, WILDCARDS, Inherited, Tcp, Unix, parse
 from mailweir.settings import folder
 
 SIZES = {
@@ -66,13 +72,21 @@ def limit(value: object) -> int:
         raise ValueError(f"{error}, or none") from error
 
 
-def _nothing(value: object) -> object:
-    return 0 if value is None or value == "none" else value
+def _or_none(value: object, inner: ValidatorFunctionWrapHandler) -> Any:
+    if value is None or value == "none" or (value == 0 and not isinstance(value, bool)):
+        return 0
+    try:
+        return inner(value)
+    except ValidationError as error:
+        (detail,) = error.errors(include_url=False)
+        if detail["type"] != "value_error":
+            raise
+        raise ValueError(f"{detail['ctx']['error']}, or none") from error
 
 
 def _address(value: object, info: ValidationInfo) -> str:
     if not isinstance(value, str):
-        raise ValueError("must be host:port, [v6]:port or unix:/path")
+        raise ValueError(NO_PLACE)
     place = parse(value)
     if isinstance(place, Unix):
         return str(Unix(str(folder(info) / place.path)))
@@ -91,7 +105,12 @@ def _may_be_host(name: str) -> bool:
 
 
 def _upstream_address(value: object, info: ValidationInfo) -> str:
-    address = _address(value, info)
+    try:
+        address = _address(value, info)
+    except ValueError as error:
+        raise ValueError(
+            str(error).replace(NO_PLACE, "must be host:port, [v6]:port or unix:/path")
+        ) from error
     place = parse(address)
     if isinstance(place, Inherited):
         raise ValueError("systemd: names sockets to listen on; write host:port or unix:/path")
@@ -110,7 +129,7 @@ Size = Annotated[int, BeforeValidator(size)]
 Limit = Annotated[int, BeforeValidator(limit)]
 Duration = Annotated[float, BeforeValidator(duration)]
 _Value = TypeVar("_Value")
-NoneOr = Annotated[_Value | Literal[0], BeforeValidator(_nothing)]
+NoneOr = Annotated[_Value, WrapValidator(_or_none)]
 """A value of this kind, or `none`, which is 0."""
 Address = Annotated[str, BeforeValidator(_address)]
 Addresses = Annotated[list[Address], BeforeValidator(_addresses)]

@@ -16,6 +16,7 @@ from mailweir.chain.driver import Driver
 from mailweir.chain.judge import SLOW, Found, Judge, kind_of
 from mailweir.chain.links import Link
 from mailweir.chain.shadow import shadowed
+from mailweir.message import Message
 
 
 class Asking:
@@ -32,6 +33,7 @@ class Asking:
         "_found",
         "_judge",
         "_links",
+        "_sealed",
         "_starting",
     )
 
@@ -46,6 +48,7 @@ class Asking:
         self._at = 0
         self._begun = 0.0
         self._call: Call | None = None
+        self._sealed = "", False
         self._starting = False
         self._found: Found = None
         self._answer: Deferred[Found] | None = None
@@ -67,9 +70,6 @@ class Asking:
             self._begun = seconds()
             if link.fuse is not None and link.fuse.blown(self._begun):
                 found = judge.fail(link, facts, "breaker", None, self._begun)
-            elif not link.plug.gate.open:
-                self._new_call(link).line_up(partial(invoke, link, facts))
-                return None
             else:
                 found = self._ask(link)
                 if self._call is not None:
@@ -79,7 +79,12 @@ class Asking:
         return None
 
     def _ask(self, link: Link) -> Found:
-        """Ask one plugin that has room."""
+        """Ask one plugin, or let it line up."""
+        if not link.edits:
+            self._seal(self._facts["message"], f"{link.plug.name} said edits=False", True)
+        if not link.plug.gate.open:
+            self._new_call(link).line_up(partial(invoke, link, self._facts))
+            return None
         facts = arguments(link, self._facts)
         answer, error = None, None
         try:
@@ -96,6 +101,10 @@ class Asking:
         self._new_call(link).think(answer)
         self._starting = False
         return self._found
+
+    def _seal(self, message: Message, why: str, fixed: bool) -> None:
+        """Nobody may edit the message now, or, with what was before, whoever might before."""
+        self._sealed = message.headers.seal(why), message.envelope.fix(fixed)
 
     def _new_call(self, link: Link) -> Call:
         plug = link.plug
@@ -116,6 +125,10 @@ class Asking:
 
     def _judged(self, link: Link, answer: object, error: BaseException | None, now: float) -> Found:
         self._judge.timed(link, self._facts, now - self._begun)
+        if not link.edits:
+            self._seal(self._facts["message"], *self._sealed)
+        if link.singles:
+            self._judge.singled(link, self._facts)
         if error is not None:
             return self._judge.fail(link, self._facts, kind_of(error), error, now)
         return self._judge.weigh(link, self._facts, answer, now)

@@ -55,11 +55,16 @@ class Chain:
             links = [trace.traced(listener, link) for link in links]
         table = {hook: [link for link in links if link.hook == hook] for hook in HOOKS}
         self._links = {hook: links for hook, links in table.items() if links}
+        self._edited = {link.hook for link in links if link.edits and not link.shadow}
         self.filtered = any(HOOKS[link.hook].kind == "ask" and not link.shadow for link in links)
 
     def listens(self, hook: str) -> bool:
         """Somebody would be asked or told."""
         return hook in self._links
+
+    def edits(self, hook: str) -> bool:
+        """Somebody who listens to `hook` may edit the message; in shadow mode nobody can."""
+        return hook in self._edited
 
     def order(self) -> dict[str, list[str]]:
         """The names of those who are asked or told, in order, by hook, in the order mail meets the hooks."""

@@ -86,6 +86,14 @@ class Judge:
             exc_info=(type(error), error.with_traceback(trace), trace) if trace else None,
         )
 
+    def singled(self, link: Link, facts: dict[str, Any]) -> None:
+        """Verdicts that the plugin has left with single recipients are its own."""
+        met = facts["message"].envelope.recipients if "message" in facts else [facts["recipient"]]
+        for recipient in met:
+            if recipient.verdict is not None and not recipient.decided_by:
+                recipient.decided_by = link.plug.name
+                self._count(link, recipient.verdict)
+
     def timed(self, link: Link, facts: dict[str, Any], seconds: float) -> None:
         """A plugin took that long, in which nothing or other things went on."""
         link.seconds.observe(seconds)

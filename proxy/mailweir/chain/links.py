@@ -18,6 +18,7 @@ from mailweir.chain.plug import Fuse, Plug
 from mailweir.hookspecs import HOOKS
 
 ORDERING = ("tryfirst", "trylast")
+SINGLES = ("rcpt_to", "message_head", "message")
 WRAPPING = ("wrapper", "hookwrapper")
 
 
@@ -25,7 +26,8 @@ WRAPPING = ("wrapper", "hookwrapper")
 class Link:
     """One hook of one plugin: the function, which facts it wants, and the metrics that it moves.
 
-    `shadow`: what it says is recorded, and mail passes.
+    `shadow`: what it says is recorded, and mail passes. `edits`: it may edit the message.
+    `singles`: it may leave verdicts with recipients.
     """
 
     plug: Plug
@@ -35,6 +37,8 @@ class Link:
     fuse: Fuse | None
     seconds: metrics.Buckets
     shadow: bool = False
+    edits: bool = True
+    singles: bool = False
     verdicts: dict[type, metrics.Cell] = field(default_factory=dict)
 
 
@@ -49,6 +53,8 @@ def links_of(plug: Plug) -> Iterator[Link]:
             plug.fuse(hook),
             metrics.HOOK_SECONDS.cell(plug.name, hook),
             plug.mode == "shadow",
+            hookspecs.edits(implementation.function),
+            plug.mode != "shadow" and hook in SINGLES,
         )
 
 
@@ -108,6 +114,8 @@ def _reasons(hook: str, function: Callable[..., Any], options: Options) -> Itera
     elif inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         yield f"hook {hook} yields, but must return its verdict {where}"
     known = HOOKS[hook].arguments
+    if not hookspecs.edits(function) and "message" not in known:
+        yield f"hook {hook} is handed no message, so edits=False says nothing there {where}"
     for argument in inspect.signature(function).parameters.values():
         if argument.kind is not argument.POSITIONAL_OR_KEYWORD:
             yield f"hook {hook} must name its arguments one by one, without * and ** and / {where}"

@@ -7,8 +7,9 @@ next; the message, the envelope, the recipient and the command are its own for t
 from copy import copy, deepcopy
 from typing import Any
 
+from mailweir.envelope import Envelope, Recipient
 from mailweir.message import Message
-from mailweir.session import Command, Envelope, Recipient, Session
+from mailweir.session import Command, Session
 
 
 def shadowed(facts: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ipaddress import IPv6Address, ip_address
 from mailweir.session import Address
 
 WILDCARDS = ("0.0.0.0", "::")
+NO_PLACE = "must be host:port, [v6]:port, unix:/path or systemd:NAME"
 DISCARD = 9
 """Any port would do: nothing is sent by connecting a datagram socket."""
 _MAPPED = "::ffff:"
@@ -67,7 +68,7 @@ def parse(text: str) -> Place:
             return kind(text.removeprefix(prefix))
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ValueError("must be host:port, [v6]:port, unix:/path or systemd:NAME")
+        raise ValueError(NO_PLACE)
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:

@@ -26,8 +26,8 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mailweir import metrics
-from mailweir.net import tls
+from mailweir.net import handshake, tls
+from mailweir.net.handshake import Reason
 from mailweir.net.transport import Adapter
 from mailweir.session import Leg, Tls
 
@@ -81,6 +81,7 @@ class Connection(Protocol):
         self._deadline: IDelayedCall | None = None
         self._linger = LINGER
         self._reason = ""
+        self._late = False
         self._lost: str | None = None
         self._heard_all = False
         self._told = False
@@ -248,16 +249,18 @@ class Connection(Protocol):
             return
         self._phase = Phase.OPEN
         self._calm()
-        metrics.HANDSHAKES.cell(self.listener, self.leg, "ok").add()
         assert self._layer is not None
-        self.secured(tls.agreed(self._layer))
+        agreed = handshake.agreed(self._layer)
+        handshake.count(self.listener, self.leg, agreed)
+        self.secured(agreed)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._calm()
         text = self._reason or tls.explain(reason.value, self._layer)
         if self._phase is Phase.HANDSHAKE:
-            text = text or "closed during the TLS handshake"
-            self._fail_handshake(text)
+            if not text or text == tls.NO_NOTIFY:
+                text = "closed during the TLS handshake"
+            self._fail_handshake(handshake.why(reason.value)[0], text)
         self._phase = Phase.CLOSED
         self._drain()
         self.released()
@@ -331,7 +334,8 @@ class Connection(Protocol):
     def _deaf(self) -> None:
         """From here on nothing that comes is delivered."""
         if self._phase is Phase.HANDSHAKE:
-            self._fail_handshake(self._reason or "given up during the TLS handshake")
+            why = Reason.TIMEOUT if self._late else Reason.GIVEN_UP
+            self._fail_handshake(why, self._reason or "given up during the TLS handshake")
         self._phase = Phase.CLOSING
         if self._gathered:
             self._gathered = []
@@ -361,11 +365,12 @@ class Connection(Protocol):
         self._deadline = None
 
     def _handshake_late(self) -> None:
+        self._late = True
         self.end(f"TLS handshake took longer than {HANDSHAKE:g} seconds")
 
-    def _fail_handshake(self, reason: str) -> None:
-        metrics.HANDSHAKES.cell(self.listener, self.leg, "failed").add()
-        self.unsecured(reason)
+    def _fail_handshake(self, why: Reason, text: str) -> None:
+        handshake.count_failure(self.listener, self.leg, why)
+        self.unsecured(text)
 
 
 def _nobody(data: bytes) -> None:

@@ -1,20 +1,18 @@
-"""Certificates of ours, and whom we believe.
+"""TLS on a connection, and whom we believe as an upstream.
 
 Twisted's memory BIO does TLS on top of any transport; here the OpenSSL connections for it are made: TLS 1.2
-and newer, no renegotiation, no compression. A server picks its certificate by the name that the client
-asked for. A client checks chain and name within the handshake, so that nothing goes up to whom it does not
-believe, and remembers in words what was wrong.
+and newer, no renegotiation, no compression. A client checks chain and name within the handshake, so that
+nothing goes up to whom it does not believe, and remembers in words what was wrong. What we show to clients
+of ours is in `certificates`.
 """
 
 import errno
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 from weakref import WeakKeyDictionary
 
-from cryptography import x509
 from OpenSSL import SSL, crypto
-from service_identity import CertificateError, VerificationError
-from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 from twisted.internet.error import ConnectionClosed, ConnectionDone
 from twisted.internet.interfaces import (
     IOpenSSLClientConnectionCreator,
@@ -26,19 +24,17 @@ from twisted.internet.protocol import Factory
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
-from mailweir import metrics
+from mailweir.net import dane
 from mailweir.net.addresses import is_number
-from mailweir.session import Tls
+from mailweir.net.complaints import not_acceptable, wrong_name
+from mailweir.net.dane import Tlsa
+from mailweir.net.handshake import said, why
 
-_CODES = SSL.X509VerificationCodes
-_EXPIRED = (_CODES.ERR_CERT_HAS_EXPIRED, _CODES.ERR_CERT_NOT_YET_VALID)
-_UNKNOWN = (
-    _CODES.ERR_DEPTH_ZERO_SELF_SIGNED_CERT,
-    _CODES.ERR_SELF_SIGNED_CERT_IN_CHAIN,
-    _CODES.ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
-    _CODES.ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE,
-    _CODES.ERR_UNABLE_TO_GET_ISSUER_CERT,
-)
+Verify = bool | Path | Literal["dane"]
+
+
+NO_NOTIFY = "closed without TLS close_notify"
+"""The connection ended, but not its TLS (RFC 8446 6.1)."""
 
 
 class CertificateUnusable(Exception):
@@ -61,76 +57,71 @@ class Layer:
         return TLSMemoryBIOProtocol(self._factory, protocol, False)
 
 
-@implementer(IOpenSSLServerConnectionCreator)
-class ServerTls:
-    """Our certificates. The first is shown to clients that ask for no name, or for one we have not."""
-
-    def __init__(self, pairs: Sequence[tuple[Path, Path]]) -> None:
-        """`pairs` of certificate chain and key, PEM files; at least one."""
-        self._names: dict[str, SSL.Context] = {}
-        contexts = []
-        metrics.CERTIFICATE_EXPIRY.forget()  # no alert about what a reload has dropped
-        for certificate, key in pairs:
-            context = _server_context(certificate, key)
-            contexts.append(context)
-            leaf = _leaf(certificate)
-            metrics.CERTIFICATE_EXPIRY.cell(str(certificate)).set(leaf.not_valid_after_utc.timestamp())
-            for name in _names(leaf):
-                self._names.setdefault(name, context)
-        self._default = contexts[0]
-        self._default.set_tlsext_servername_callback(self._choose)
-
-    def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
-        return SSL.Connection(self._default, None)
-
-    def _choose(self, connection: SSL.Connection) -> None:
-        name = (connection.get_servername() or b"").decode("ascii", "replace").lower()
-        wildcard = "*." + name.partition(".")[2]
-        context = self._names.get(name) or self._names.get(wildcard)
-        if context is not None:
-            connection.set_context(context)
-
-
 class ClientTls:
-    """Whom we believe as an upstream: the system's authorities (True), those of a file, or anybody (False)."""
+    """Whom we believe as an upstream, and what we show to it.
 
-    def __init__(self, verify: bool | Path, clock: IReactorTime) -> None:
+    `verify`: the system's authorities (True), those of a file, anybody (False), or what the DNS says
+    ("dane"). `name` is what its certificate must be for in place of the host that is dialled, `sni` what we
+    ask for in place of that. `pair`: a certificate chain of ours and its key.
+    """
+
+    def __init__(
+        self,
+        verify: Verify,
+        clock: IReactorTime,
+        *,
+        name: str = "",
+        sni: str = "",
+        pair: tuple[Path, Path] | None = None,
+    ) -> None:
+        self.dane = verify == "dane"
         self._clock = clock
-        self._context = _context(SSL.TLS_CLIENT_METHOD)
+        self._name = name
+        self._sni = sni
+        self._context = fresh_context(SSL.TLS_CLIENT_METHOD)
+        if pair is not None:
+            load_pair(self._context, *pair)
         if isinstance(verify, Path):
             try:
                 self._context.load_verify_locations(str(verify))
             except SSL.Error as error:
-                raise CertificateUnusable(f"{verify}: {_unreadable(verify, 'CA certificates')}") from error
-        elif verify:
+                raise CertificateUnusable(f"{verify}: {unreadable(verify, 'CA certificates')}") from error
+        elif verify and not self.dane:
             self._context.set_default_verify_paths()
-        if verify is not False:
+        if verify is not False and not self.dane:
             self._context.set_verify(SSL.VERIFY_PEER, _verify)
 
-    def towards(self, host: str) -> Layer:
-        """For connections to a server that must show a certificate for `host`, a name or a number."""
-        return Layer(_Towards(self._context, host), self._clock)
+    def towards(self, host: str, records: Sequence[Tlsa] = ()) -> Layer:
+        """For connections to a server that must show a certificate for `host`, a name or a number.
+
+        With `dane` the certificate must match one of `records`.
+        """
+        name = self._name or host
+        sni = self._sni or ("" if is_number(name) else name)
+        return Layer(_Towards(self._context, _Check(name, records if self.dane else None), sni), self._clock)
 
 
 @implementer(IOpenSSLClientConnectionCreator)
 class _Towards:
-    def __init__(self, context: SSL.Context, host: str) -> None:
+    def __init__(self, context: SSL.Context, check: "_Check", sni: str) -> None:
         self._context = context
-        self._host = host
+        self._check = check
+        self._sni = sni
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         connection = SSL.Connection(self._context, None)
-        _checks[connection] = _Check(self._host)
-        if not is_number(self._host):
-            connection.set_tlsext_host_name(self._host.encode("idna"))
+        _checks[connection] = self._check
+        if self._sni:
+            connection.set_tlsext_host_name(self._sni.encode("idna"))
         return connection
 
 
 class _Check:
-    """Which name a server must prove, and what was wrong with its proof."""
+    """What a server must prove: its name, or that it is whom `records` mean. And what was wrong with that."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, host: str, records: Sequence[Tlsa] | None) -> None:
         self.host = host
+        self.records = records
         self.wrong = ""
 
 
@@ -138,15 +129,17 @@ _checks: WeakKeyDictionary[SSL.Connection, _Check] = WeakKeyDictionary()
 """By connection: Twisted takes pyOpenSSL's own place for such things (`set_app_data`) for itself."""
 
 
-def agreed(layer: TLSMemoryBIOProtocol) -> Tls:
-    """What a finished handshake agreed on."""
+def distrusted(layer: TLSMemoryBIOProtocol) -> str:
+    """What only a finished handshake can tell about a server: whether it is whom the DNS means (DANE).
+
+    Empty if nothing is wrong. OpenSSL has checked all the rest, within the handshake.
+    """
     connection = layer.getHandle()
-    name = connection.get_servername() or b""
-    return Tls(
-        connection.get_protocol_version_name(),
-        connection.get_cipher_name() or "",
-        name.decode("ascii", "replace"),
-    )
+    check = _checks[connection]
+    if check.records is None:
+        return ""
+    chain = connection.get_peer_cert_chain(as_cryptography=True) or []
+    return dane.objection(chain, check.records, check.host)
 
 
 def explain(error: BaseException | None, layer: TLSMemoryBIOProtocol | None) -> str:
@@ -154,16 +147,14 @@ def explain(error: BaseException | None, layer: TLSMemoryBIOProtocol | None) -> 
     if isinstance(error, ConnectionDone):
         return ""
     if isinstance(error, SSL.Error):
-        check = _checks.get(layer.getHandle()) if layer is not None else None
-        if check is not None and check.wrong:
-            return f"TLS: {check.wrong}"
-        said = _said(error) or "handshake failed"
-        # OpenSSL takes the first octets of a greeting for a version
-        return f"TLS: {said}{' (no TLS is spoken here)' if 'wrong version number' in said else ''}"
+        connection = layer.getHandle() if layer is not None else None
+        check = _checks.get(connection) if connection is not None else None
+        wrong = check.wrong if check is not None else ""
+        return f"TLS: {wrong or why(error, connection)[1]}"
     if isinstance(error, ConnectionClosed) and error.__cause__ is not None:
         cause = error.__cause__
         return (cause.strerror or str(cause)).lower() if isinstance(cause, OSError) else str(cause)
-    return "closed without TLS close_notify" if layer is not None else "connection lost"
+    return NO_NOTIFY if layer is not None else "connection lost"
 
 
 def _verify(connection: SSL.Connection, shown: crypto.X509, code: int, depth: int, good: int) -> bool:
@@ -171,34 +162,14 @@ def _verify(connection: SSL.Connection, shown: crypto.X509, code: int, depth: in
     check = _checks[connection]
     certificate = shown.to_cryptography()
     if not good:
-        check.wrong = _complaint(certificate, code)
-        return False
-    if depth == 0:
-        verify = verify_certificate_ip_address if is_number(check.host) else verify_certificate_hostname
-        try:
-            verify(certificate, check.host)
-        except (VerificationError, CertificateError, ValueError):
-            names = ", ".join(_names(certificate)) or "no name at all"
-            check.wrong = f"certificate is for {names}, not for {check.host}"
-            return False
-    return True
+        check.wrong = not_acceptable(certificate, code)
+    elif depth == 0:
+        check.wrong = wrong_name(certificate, check.host)
+    return not check.wrong
 
 
-def _complaint(certificate: x509.Certificate, code: int) -> str:
-    subject = certificate.subject.rfc4514_string() or ", ".join(_names(certificate))
-    if code in _EXPIRED:
-        begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-        what = "has expired" if code == _CODES.ERR_CERT_HAS_EXPIRED else "is not valid yet"
-        return (
-            f"certificate {what}: {subject} is valid from {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
-        )
-    if code in _UNKNOWN:
-        issuer = certificate.issuer.rfc4514_string()
-        return f"certificate is signed by nobody we trust ({issuer}); `verify` may name the file of its CA"
-    return f"certificate {subject} is not acceptable (X.509 error {code})"
-
-
-def _context(method: int) -> SSL.Context:
+def fresh_context(method: int) -> SSL.Context:
+    """What all our connections have in common."""
     context = SSL.Context(method)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.set_options(
@@ -212,39 +183,23 @@ def _context(method: int) -> SSL.Context:
     return context
 
 
-def _server_context(certificate: Path, key: Path) -> SSL.Context:
-    context = _context(SSL.TLS_SERVER_METHOD)
+def load_pair(context: SSL.Context, certificate: Path, key: Path) -> None:
     try:
         context.use_certificate_chain_file(str(certificate))
     except SSL.Error as error:
-        raise CertificateUnusable(f"{certificate}: {_unreadable(certificate, 'a certificate')}") from error
+        raise CertificateUnusable(f"{certificate}: OpenSSL does not take it: {said(error)}") from error
     try:
         context.use_privatekey_file(str(key))
         context.check_privatekey()
     except SSL.Error as error:
-        if "mismatch" in _said(error):
+        if "mismatch" in said(error):
             text = f"the key {key} does not belong to the certificate {certificate}"
         else:
-            text = f"{key}: {_unreadable(key, 'a private key without passphrase')}"
+            text = f"{key}: {unreadable(key, 'a private key without passphrase')}"
         raise CertificateUnusable(text) from error
-    return context
 
 
-def _leaf(certificate: Path) -> x509.Certificate:
-    return x509.load_pem_x509_certificates(certificate.read_bytes())[0]
-
-
-def _names(certificate: x509.Certificate) -> list[str]:
-    """The host names and addresses that a certificate is for."""
-    try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, ValueError):
-        return []
-    hosts = [name.lower() for name in names.get_values_for_type(x509.DNSName)]
-    return hosts + [str(number) for number in names.get_values_for_type(x509.IPAddress)]
-
-
-def _unreadable(path: Path, what: str) -> str:
+def unreadable(path: Path, what: str) -> str:
     """Why a PEM file could not be taken."""
     try:
         path.read_bytes()
@@ -253,10 +208,3 @@ def _unreadable(path: Path, what: str) -> str:
             return "permission denied: mailweir's user must be able to read it"
         return (error.strerror or str(error)).lower()
     return f"there is no {what.removeprefix('a ')} in PEM form in it"
-
-
-def _said(error: SSL.Error) -> str:
-    """OpenSSL's own words; the list of an error holds (library, function, reason)."""
-    if error.args and isinstance(error.args[0], list):
-        return ", ".join(str(entry[-1]) for entry in error.args[0])
-    return ""

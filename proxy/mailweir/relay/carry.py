@@ -2,7 +2,7 @@
 
 The way is chosen when the text begins, from what the chain listens to. A relay feeds the text (without
 stuffing or framing) to a `Carrier`, is told the decision once, and takes what leaves from
-`message.pieces()`. `Pump` sends that as fast as the other side takes it.
+`message.pieces()`. Where plugins only judge, all but the end of the text may leave before they have. `Pump` sends that as fast as the other side takes it.
 """
 
 from collections.abc import Callable, Iterator
@@ -31,13 +31,14 @@ class Way(Enum):
 
     PASS = "nobody looks"
     HEAD = "the header block"
+    END = "the header block; and all of it before its end may leave"
     WHOLE = "all of it"
 
 
-def way(chain: Chain) -> Way:
-    """What this chain needs."""
+def way(chain: Chain, *, withheld: bool = False) -> Way:
+    """What this chain needs. `withheld`: a text that has begun to leave can be called back."""
     if chain.listens("message") or chain.listens("sign"):
-        return Way.WHOLE
+        return Way.END if withheld and not (chain.edits("message") or chain.edits("sign")) else Way.WHOLE
     if chain.listens("message_head"):
         return Way.HEAD
     return Way.PASS
@@ -47,7 +48,8 @@ class Carrier:
     """Takes one message in and has it judged.
 
     `judged` is called exactly once unless the client leaves: under `Way.HEAD` as soon as the header is
-    complete, under `Way.WHOLE` after `end`. After a decision that stops the message, `feed` and `end` are
+    complete, under `Way.END` and `Way.WHOLE` after `end`. Under `Way.END`, `leaves` turns true once the
+    header was judged: what is here may leave then, and after it what comes. After a decision that stops the message, `feed` and `end` are
     free to be called and do nothing. `leg` is the side the text comes from; it is held while a plugin
     thinks, so no text comes then, but for what was cut off the same read: `feed` takes it at any time.
     `made` is called with the message as soon as there is one, before anybody is asked.
@@ -75,6 +77,7 @@ class Carrier:
         self._ended = False
         self._asking = False
         self._over = False
+        self.leaves = False
         self.message: Message | None = None
 
     def feed(self, octets: bytes) -> None:
@@ -102,7 +105,7 @@ class Carrier:
             return
         if self.message is None:
             self._begin(len(self._head))
-        elif not self._asking and self._way is Way.WHOLE:
+        elif not self._asking and self._way is not Way.HEAD:
             self._ask_whole()
 
     def close(self) -> None:
@@ -147,11 +150,13 @@ class Carrier:
 
     def _head_judged(self, decision: Decision | None) -> None:
         self._asking = False
+        assert self.message is not None
         if decision is not None and not decision.passes:
             self._stop(decision)
-        elif self._way is Way.HEAD:
-            assert self.message is not None
-            self.message.attach(self._spooled, whole=False)
+            return
+        self.message.attach(self._spooled, whole=False)
+        self.leaves = self._way is Way.END
+        if self._way is Way.HEAD:
             self._say(None)
         elif self._ended:
             self._ask_whole()

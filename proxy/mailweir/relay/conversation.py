@@ -33,12 +33,7 @@ COMPLAINTS = 20
 class Conversation(Duties):
     """A relay. Subclasses give the protocol: what events mean, and what is said when something fails."""
 
-    def __init__(
-        self,
-        meeting: Meeting,
-        from_client: Reader,
-        from_upstream: Reader,
-    ) -> None:
+    def __init__(self, meeting: Meeting, from_client: Reader, from_upstream: Reader) -> None:
         self.session = meeting.session
         self.chain = meeting.chain
         self.rules = meeting.rules
@@ -50,6 +45,7 @@ class Conversation(Duties):
         self.from_upstream = from_upstream
         self.spliced = False
         self.retiring = False
+        self.securing = False  # upstream's handshake is under way (`relay.securing`)
         self._dial = meeting.dial
         self._questions = Questions(self._broke)
         self._complaints = 0
@@ -84,9 +80,9 @@ class Conversation(Duties):
             self.chain.tell("tls_started", session=self.session, leg="upstream")
         self._safely(self.on_upstream_ready)
 
-    def upstream_failed(self, reason: str) -> None:
+    def upstream_failed(self, reason: str, *, insecure: bool = False) -> None:
         if "client" not in self._gone:
-            self._safely(self.unreachable, reason)
+            self._safely(self.unreachable, reason, insecure=insecure)
 
     def client_octets(self, data: bytes) -> None:
         self._patience.touch()
@@ -120,6 +116,7 @@ class Conversation(Duties):
 
     def upstream_secured(self, tls: Tls) -> None:
         self.session.upstream_tls = tls
+        self.securing = False
         self.touch()
         self.chain.tell("tls_started", session=self.session, leg="upstream")
         self._safely(self.on_secured, "upstream")
@@ -144,8 +141,7 @@ class Conversation(Duties):
                 self.close_reason(reason or "upstream closed")
                 self.client.close()
             else:
-                if not self.session.closed:
-                    metrics.UPSTREAM_LOST.cell(self.session.upstream).add()
+                self._count_loss()
                 self._safely(self._lost, reason or "upstream closed")
         self._ended()
 
@@ -261,10 +257,10 @@ class Conversation(Duties):
         if self.upstream is not None:
             self.upstream.abort()
 
-    def unreachable(self, reason: str) -> None:
-        """There is no upstream that could be spoken to, for the first time or again."""
+    def unreachable(self, reason: str, *, insecure: bool = False) -> None:
+        """No upstream could be spoken to, for the first time or again; `insecure`: not with the TLS asked for."""
         self.warn_of_upstream(reason)
-        self.refuse_session(None, reason)
+        self.refuse_session(None, reason, insecure=insecure)
 
     def warn_of_upstream(self, reason: str) -> None:
         self.log.warning("upstream unreachable", upstream=self.session.upstream, reason=reason)
@@ -326,8 +322,14 @@ class Conversation(Duties):
             self.session.upstream_tls = None
             self._dial(self, self.session.upstream)
 
+    def _count_loss(self) -> None:
+        if not self.session.closed:
+            metrics.UPSTREAM_LOST.cell(self.session.upstream).add()
+
     def _lost(self, reason: str) -> None:
-        if not self.outlives(reason):
+        if self.securing and not self.session.closed:
+            self.unreachable(reason, insecure=True)
+        elif not self.outlives(reason):
             self.close_reason(reason)
             self.on_upstream_lost(reason)
 
@@ -350,6 +352,7 @@ class Conversation(Duties):
 
     def cut_upstream(self, reason: str) -> None:
         """Upstream can't be trusted any more: end its side at once, and treat it as lost."""
+        self._count_loss()
         self.close_reason(reason)
         self._upstream.end()
         if self.upstream is not None:

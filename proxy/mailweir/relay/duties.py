@@ -23,10 +23,11 @@ class Duties(ABC):
         """Upstream said something."""
 
     @abstractmethod
-    def refuse_session(self, decision: Decision | None, reason: str) -> None:
+    def refuse_session(self, decision: Decision | None, reason: str, *, insecure: bool = False) -> None:
         """Say, in place of the greeting, that there will be no session, and close the client's side.
 
-        `decision` is a plugin's, or None: upstream can't be had.
+        `decision` is a plugin's, or None: upstream can't be had; `insecure`: it is there, but the TLS that
+        it must be spoken to with can't be had.
         """
 
     @abstractmethod

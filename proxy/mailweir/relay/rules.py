@@ -19,7 +19,8 @@ class SmtpRules:
 
     `bare_newline`: CR or LF alone, in commands and in texts; `nul`: NUL in texts. `trace`: whether messages
     get a Received field. `verdicts`: what happens if plugins want different things for the recipients of
-    one message and the client hears one reply. `early_talker`: who speaks before the greeting.
+    one message and the client hears one reply: the strictest is said for all, recipients of another policy
+    are put off to a message of their own, or all but the first. `early_talker`: who speaks before the greeting.
     `upstream_protocol` empty: the listener's own.
 
     Limits are counts, seconds and octets a second; 0 is none. `recipients`: of one message. `bad_commands`:
@@ -48,16 +49,18 @@ class Rules:
     """One listener's rules.
 
     `starttls`: offered to clients. `upstream_tls`: what the relay must bring about before anything else
-    goes up ("starttls"), or what `net` has done already ("implicit"). `refuse_unknown`: the listener's
-    `unknown`, resolved (`auto` is "refuse" once an enforcing plugin listens to an ask hook). `splice`: POP3 and
-    IMAP sessions of which nobody wants to see more become raw octets once logged in. Limits are octets and
-    seconds; `message_size` 0 means that only upstream's own rules.
+    goes up ("starttls"), or where it is offered ("opportunistic"), or what `net` has done already
+    ("implicit"); `upstream_verified`: whoever answers there has shown a certificate for its name.
+    `refuse_unknown`: the listener's `unknown`, resolved (`auto` is "refuse" once an enforcing plugin listens
+    to an ask hook). `splice`: POP3 and IMAP sessions of which nobody wants to see more become raw octets once
+    logged in. Limits are octets and seconds; `message_size` 0 means that only upstream's own rules.
     """
 
     starttls: bool = False
     require_tls: bool = False
     allow_plaintext: bool = False
-    upstream_tls: Literal["none", "starttls", "implicit"] = "none"
+    upstream_tls: Literal["none", "opportunistic", "starttls", "implicit"] = "none"
+    upstream_verified: bool = False
     refuse_unknown: bool = False
     splice: bool = False
     upstream: str = ""

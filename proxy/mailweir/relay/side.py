@@ -49,7 +49,7 @@ class Relay(Protocol):
     def upstream_ready(self, side: Side, tls: Tls | None) -> None:
         """The connection asked for by `dial` stands; `tls` if it is implicit."""
 
-    def upstream_failed(self, reason: str) -> None:
+    def upstream_failed(self, reason: str, *, insecure: bool = False) -> None:
         """It could not be had; `reason` is for the log."""
 
     def client_octets(self, data: bytes) -> None: ...

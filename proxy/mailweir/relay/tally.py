@@ -84,6 +84,12 @@ def spliced(session: Session, why: str) -> None:
     metrics.SPLICED.cell(session.listener, session.protocol, why).add()
 
 
+def added(session: Session, *, accepted: bool) -> None:
+    """Upstream has answered for a recipient that a plugin added."""
+    result = "accepted" if accepted else "refused"
+    metrics.RECIPIENTS_ADDED.cell(session.listener, session.protocol, result).add()
+
+
 def limited(session: Session, limit: str) -> None:
     """A limit was reached; `limit` is its key in the configuration."""
     metrics.LIMITS.cell(session.listener, session.protocol, limit).add()

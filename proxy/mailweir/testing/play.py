@@ -10,6 +10,7 @@ lines, a `\` at the end leaves the last CRLF out, and `\r \n \0 \t \| \\ \x7f` s
 
     C! gone / U! reset               that side's peer leaves, in good order or not
     U! unreachable                   (before the dial) upstream can't be reached; a later dial is a new `U`
+    U! insecure                      (before the dial) it can, but its TLS can't be believed
     C. closed / U. aborted           we have ended that side, so or so
     C. tls                           we have switched that side to TLS; the handshake succeeds at once
     # ...                            a remark
@@ -103,7 +104,7 @@ class Stage:
     def _row(self, what: str, text: str) -> None:
         side = self.client if what[0] == "C" else self.upstream
         leg: Leg = "client" if what[0] == "C" else "upstream"
-        if what == "U!" and text.startswith("unreachable"):
+        if what == "U!" and text.startswith(("unreachable", "insecure")):
             self.unreachable = text
             return
         self.begin()
@@ -145,7 +146,7 @@ class Stage:
             self.upstream = HeardSide()
         self.dialled.append(upstream)
         if self.unreachable:
-            relay.upstream_failed(self.unreachable)
+            relay.upstream_failed(self.unreachable, insecure=self.unreachable.startswith("insecure"))
         else:
             relay.upstream_ready(self.upstream, TLS if self.relay.rules.upstream_tls == "implicit" else None)
 

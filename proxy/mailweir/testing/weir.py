@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from mailweir.chain.chain import Chain, Plug
 from mailweir.chain.loader import make
 from mailweir.chain.plug import KEEPERS
+from mailweir.envelope import Envelope, Recipient
 from mailweir.hookspecs import HOOKS
 from mailweir.message import Message
 from mailweir.relay.rules import Rules
@@ -18,9 +19,7 @@ from mailweir.session import (
     Address,
     Command,
     Credentials,
-    Envelope,
     Protocol,
-    Recipient,
     Session,
     Transaction,
 )

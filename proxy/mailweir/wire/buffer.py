@@ -27,6 +27,11 @@ class Buffer:
     def __len__(self) -> int:
         return len(self._data) - self._at
 
+    @property
+    def skipping(self) -> bool:
+        """The line that comes is beyond the limit already, and its end is not here."""
+        return self._skipping
+
     def feed(self, data: bytes) -> None:
         """Append what was received."""
         left = len(self._data) - self._at

@@ -3,7 +3,8 @@
 Only CRLF ends a line (RFC 5321 2.3.8). What a client's next octets mean depends on what upstream answers,
 so the relay tells `CommandReader` when a text or a SASL line comes; only BDAT says itself what follows it.
 A command line with a CR, LF or NUL in it, or that doesn't begin with a verb, is an error: servers differ
-about what such a line is, and that is how a command gets past a filter.
+about what such a line is, and that is how a command gets past a filter. A reader that is told to `mend`
+ends a line at LF, as most servers do, and gives it out with CRLF: they must see the same lines as we.
 
 Memory: a line, or a piece of text of the size that came in, or a reply.
 """
@@ -126,10 +127,11 @@ class CommandReader:
     (<BDAT>, b'a\\nb', <NOOP>, None)
     """
 
-    __slots__ = ("_buffer", "_left", "_limit", "_read", "_text", "feed")
+    __slots__ = ("_buffer", "_end", "_left", "_limit", "_read", "_text", "feed")
 
-    def __init__(self, limit: int = COMMAND_LINE) -> None:
+    def __init__(self, limit: int = COMMAND_LINE, *, mend: bool = False) -> None:
         self._buffer = Buffer()
+        self._end = b"\n" if mend else b"\r\n"
         self.feed: Callable[[bytes], None] = self._buffer.feed
         self._limit = limit
         self._left = 0
@@ -164,9 +166,11 @@ class CommandReader:
         self._read = self._response
 
     def _command(self) -> FromClient | None:
-        line = self._buffer.line(self._limit)
+        line = self._buffer.line(self._limit, self._end)
         if line is None:
             return None
+        if not line.endswith(b"\r\n"):
+            line = line[:-1] + b"\r\n"
         match = _COMMAND.fullmatch(line)
         if match is None:
             raise ProtocolError("not a command line")
@@ -206,13 +210,15 @@ class CommandReader:
 
     def _response(self) -> FromClient | None:
         try:
-            line = self._buffer.line(SASL_LINE)
+            line = self._buffer.line(SASL_LINE, self._end)
         except LineTooLong:
             self._read = self._command
             raise ProtocolError("line too long", 500, "5.5.6") from None
         if line is None:
             return None
         self._read = self._command
+        if not line.endswith(b"\r\n"):
+            line = line[:-1] + b"\r\n"
         if not _SASL.fullmatch(line):
             raise ProtocolError("not a response", 501, "5.5.2")
         return Response(line)
@@ -254,6 +260,8 @@ class ReplyReader:
             self._size += len(line)
             if self._size > REPLY_SIZE or len(self._lines) >= REPLY_LINES:
                 raise ProtocolError("a reply without end", fatal=True)
+        if self._buffer.skipping:  # a client would wait for its end as long as upstream likes
+            raise LineTooLong(REPLY_LINE)
         return None
 
     def rest(self) -> bytes:

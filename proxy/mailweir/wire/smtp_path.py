@@ -38,6 +38,29 @@ def path(arguments: bytes, keyword: bytes) -> Path | None:
     return Path(_text(address), _text(match[3] or b""))
 
 
+def edit(arguments: bytes, keyword: bytes, address: str | None = None, given: str | None = None) -> bytes:
+    """`arguments` with another address, other parameters, or both; what is None keeps its octets.
+
+    >>> edit(b"to: <@hop:ann@example.org>  notify=NEVER", b"TO:", "bob@example.net")
+    b'to: <bob@example.net>  notify=NEVER'
+    >>> edit(b"FROM:<ann@example.org> SIZE=1", b"FROM:", given="")
+    b'FROM:<ann@example.org>'
+    """
+    match = _PATH.fullmatch(arguments, len(keyword))
+    if match is None:
+        return keyword + b"<" + (address or "").encode() + b">" + (b" " + given.encode() if given else b"")
+    bracketed = match[1] is not None
+    start, end = (match.start(1) - 1, match.end(1) + 1) if bracketed else match.span(2)
+    path, rest = arguments[start:end], arguments[end:]
+    if address is not None:
+        path = b"<" + _octets(address, path) + b">"
+    if given is not None:
+        behind = match[3] or b""
+        blank = rest[: len(rest) - len(behind)] or b" "
+        rest = blank + _octets(given, behind) if given else b""
+    return arguments[:start] + path + rest
+
+
 def parameters(text: str) -> dict[str, str]:
     """`KEY=value` and `KEY`, keys in capitals; of a key given twice, the last.
 
@@ -49,7 +72,20 @@ def parameters(text: str) -> dict[str, str]:
 
 
 def _text(octets: bytes) -> str:
+    return octets.decode(_charset(octets))
+
+
+def _octets(text: str, instead: bytes) -> bytes:
+    """`text` as octets, in the charset of what it stands `instead` of: octets that were kept stay so."""
     try:
-        return octets.decode()
+        return text.encode(_charset(instead))
+    except UnicodeEncodeError:
+        return text.encode()
+
+
+def _charset(octets: bytes) -> str:
+    try:
+        octets.decode()
     except UnicodeDecodeError:
-        return octets.decode("latin-1")
+        return "latin-1"
+    return "utf-8"

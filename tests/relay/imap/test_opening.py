@@ -10,6 +10,7 @@ from mailweir.testing.play import Stage
 Make = Callable[..., Stage]
 
 BYE = "* BYE [UNAVAILABLE] server not available, try again later (s1)"
+INSECURE = "* BYE [UNAVAILABLE] no secure way to the server, try again later (s1)"
 PLAYS: dict[str, tuple[dict[str, object], str]] = {
     "greeting": (
         {},
@@ -21,7 +22,7 @@ PLAYS: dict[str, tuple[dict[str, object], str]] = {
     ),
     "logged in already, TLS required": (
         {"require_tls": True},
-        f"U> * PREAUTH hi\nC< {BYE}\nC. closed\nU. closed",
+        f"U> * PREAUTH hi\nC< {INSECURE}\nC. closed\nU. closed",
     ),
     "upstream says BYE": ({}, "U> * BYE too busy\nC< * BYE too busy\nC. closed"),
     "no IMAP": ({}, f"U> 220 smtp\nU. aborted\nC< {BYE}\nC. closed"),
@@ -72,7 +73,7 @@ PLAYS: dict[str, tuple[dict[str, object], str]] = {
         U> * OK hi
         U< mw0 STARTTLS
         U> mw0 BAD what?
-        C< {BYE}
+        C< {INSECURE}
         C. closed
         U. closed
         """,
@@ -84,13 +85,93 @@ PLAYS: dict[str, tuple[dict[str, object], str]] = {
         U< mw0 STARTTLS
         U> mw0 OK go|* CAPABILITY IMAP4rev1
         U. aborted
-        C< {BYE}
+        C< {INSECURE}
         C. closed
         """,
     ),
+    "STARTTLS upstream, injection of half a handshake": (
+        {"upstream_tls": "starttls"},
+        rf"""
+        U> * OK hi
+        U< mw0 STARTTLS
+        U> mw0 OK go|\x16\x03\x03\
+        U. aborted
+        C< {INSECURE}
+        C. closed
+        """,
+    ),
+    "STARTTLS upstream, handshake fails": (
+        {"upstream_tls": "starttls"},
+        f"""
+        U> * OK hi
+        U< mw0 STARTTLS
+        U> mw0 OK go
+        U! TLS: certificate has expired
+        C< {INSECURE}
+        C. closed
+        """,
+    ),
+    "TLS preferred, in the greeting": (
+        {"upstream_tls": "opportunistic"},
+        """
+        U> * OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED] hi
+        U< mw0 STARTTLS
+        U> mw0 OK go
+        U. tls
+        U< mw0 CAPABILITY
+        U> * CAPABILITY IMAP4rev1 AUTH=PLAIN|mw0 OK x
+        C< * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN LITERAL+] hi
+        """,
+    ),
+    "TLS preferred, asked for": (
+        {"upstream_tls": "opportunistic"},
+        """
+        U> * OK hi
+        U< mw0 CAPABILITY
+        U> * CAPABILITY IMAP4rev1 STARTTLS|mw0 OK x
+        U< mw0 STARTTLS
+        U> mw0 OK go
+        U. tls
+        U< mw0 CAPABILITY
+        U> * CAPABILITY IMAP4rev1|mw0 OK x
+        C< * OK hi
+        """,
+    ),
+    "TLS preferred, not in the greeting": (
+        {"upstream_tls": "opportunistic"},
+        "U> * OK [CAPABILITY IMAP4rev1] hi\nC< * OK [CAPABILITY IMAP4rev1 LITERAL+] hi",
+    ),
+    "TLS preferred, not offered": (
+        {"upstream_tls": "opportunistic"},
+        """
+        U> * OK hi
+        U< mw0 CAPABILITY
+        U> * CAPABILITY IMAP4rev1|mw0 OK x
+        C< * OK hi
+        """,
+    ),
+    "TLS preferred, CAPABILITY refused": (
+        {"upstream_tls": "opportunistic"},
+        "U> * OK hi\nU< mw0 CAPABILITY\nU> mw0 BAD what\nC< * OK hi",
+    ),
+    "TLS preferred, refused": (
+        {"upstream_tls": "opportunistic"},
+        f"""
+        U> * OK [CAPABILITY IMAP4rev1 STARTTLS] hi
+        U< mw0 STARTTLS
+        U> mw0 NO not now
+        C< {INSECURE}
+        C. closed
+        U. closed
+        """,
+    ),
+    "TLS preferred, PREAUTH": (
+        {"upstream_tls": "opportunistic"},
+        "U> * PREAUTH [CAPABILITY IMAP4rev1 STARTTLS] hi\nC< * PREAUTH [CAPABILITY IMAP4rev1 LITERAL+] hi",
+    ),
     "STARTTLS upstream, PREAUTH": (
         {"upstream_tls": "starttls"},
-        f"U> * PREAUTH hi\nC< {BYE}\nC. closed\nU. closed",
+        f"U> * PREAUTH hi\nC< {INSECURE}\nC. closed\nU. closed",
     ),
     "TLS upstream from the start": ({"upstream_tls": "implicit"}, "U> * PREAUTH hi\nC< * PREAUTH hi"),
 }

@@ -213,22 +213,32 @@ def test_upstream_stls(pop3: Make) -> None:
     assert stage.session.upstream_tls == TLS
 
 
+INSECURE = "-ERR [SYS/TEMP] no secure way to the server, try again later"
+
+
 @pytest.mark.parametrize(
-    ("answer", "state"),
+    ("answer", "said", "state"),
     [
-        ("-ERR unknown", "closed"),
-        (r"+OK go on|+OK injected", "aborted"),
-        (r"+OK go on|+\\", "aborted"),
-        ("220 what", "aborted"),
-        ("+ what", "aborted"),
+        ("-ERR unknown", INSECURE, "closed"),
+        (r"+OK go on|+OK injected", INSECURE, "aborted"),
+        (r"+OK go on|+\\", INSECURE, "aborted"),
+        (r"+OK go on|\x16\x03\x03\\", INSECURE, "aborted"),
+        ("220 what", "-ERR [SYS/TEMP] upstream server not available, try again later", "aborted"),
+        ("+ what", "-ERR [SYS/TEMP] upstream server not available, try again later", "aborted"),
     ],
 )
-def test_upstream_without_tls_gets_nothing(pop3: Make, answer: str, state: str) -> None:
-    stage = pop3(greeted=False, upstream_tls="starttls").play(f"""
+@pytest.mark.parametrize("wanted", ["starttls", "opportunistic"])
+def test_upstream_without_tls_gets_nothing(
+    pop3: Make, wanted: str, answer: str, said: str, state: str
+) -> None:
+    """Not even where TLS is merely preferred: it was offered."""
+    stage = pop3(greeted=False, upstream_tls=wanted).play(f"""
         U> +OK ready
+        {"U< CAPA" if wanted == "opportunistic" else ""}
+        {"U> +OK|STLS|." if wanted == "opportunistic" else ""}
         U< STLS
         U> {answer}
-        C< -ERR [SYS/TEMP] upstream server not available, try again later
+        C< {said}
         C. closed
         U. {state}
     """)
@@ -236,13 +246,56 @@ def test_upstream_without_tls_gets_nothing(pop3: Make, answer: str, state: str) 
 
 
 def test_upstream_handshake_fails(pop3: Make) -> None:
-    pop3(greeted=False, upstream_tls="starttls").play("""
+    stage = pop3(greeted=False, upstream_tls="starttls").play(f"""
         U> +OK ready
         U< STLS
         U> +OK go on
-        U! certificate has expired
+        U! TLS: certificate has expired
+        C< {INSECURE}
+        C. closed
+    """)
+    assert stage.session.closed == "TLS: certificate has expired"
+
+
+@pytest.mark.parametrize("capa", ["+OK|TOP|stls|USER|.", "+OK|STLS|."])
+def test_tls_where_upstream_offers_it(pop3: Make, capa: str) -> None:
+    stage = pop3(greeted=False, upstream_tls="opportunistic").play(f"""
+        U> +OK ready <1.2@h>
+        U< CAPA
+        U> {capa}
+        U< STLS
+        U> +OK go on
+        U. tls
+        C< +OK ready <1.2@h>
+        C> NOOP
+        U< NOOP
+    """)
+    assert stage.session.upstream_tls == TLS
+
+
+@pytest.mark.parametrize("capa", ["+OK|TOP|USER|XSTLS|.", "-ERR what?"])
+def test_no_tls_where_upstream_offers_none(pop3: Make, capa: str) -> None:
+    stage = pop3(greeted=False, upstream_tls="opportunistic").play(f"""
+        U> +OK ready <1.2@h>
+        U< CAPA
+        U> {capa}
+        C< +OK ready <1.2@h>
+        C> CAPA
+        U< CAPA
+        U> +OK|TOP|.
+        C< +OK|TOP|PIPELINING|.
+    """)
+    assert stage.session.upstream_tls is None
+
+
+def test_capabilities_without_end(pop3: Make) -> None:
+    pop3(greeted=False, upstream_tls="opportunistic").play(f"""
+        U> +OK ready
+        U< CAPA
+        U> +OK|{"x" * 66000}
         C< -ERR [SYS/TEMP] upstream server not available, try again later
         C. closed
+        U. aborted
     """)
 
 

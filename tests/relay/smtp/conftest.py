@@ -18,7 +18,7 @@ HELLO = """
     C> {verb} me
     U< {verb} me
     U> 250-mail.example.org|250-{offer}
-    C< 250-mail.example.org|250-{offer}
+    C< 250-mail.example.org|250-{heard}
 """
 MAIL = """
     C> MAIL FROM:<ann@example.org>
@@ -36,6 +36,13 @@ DATA = """
     U> 354 go
     C< 354 go
 """
+
+
+def heard(offer: str) -> str:
+    """The keywords that a client hears where upstream has these, PIPELINING among them."""
+    return offer if "CHUNKING" in offer else offer.replace("|250 ", "|250-") + "|250 CHUNKING"
+
+
 Point = Literal["connected", "greeted", "hello", "mail", "data"]
 
 
@@ -69,7 +76,8 @@ def smtp() -> Make:
         ]
         known = Rules(**{"upstream": "server", "hostname": "weir.example", **rules})
         stage = Stage(protocol, plugs, known, client=Address(client, 40000))
-        hello = HELLO.format(verb="LHLO" if protocol == "lmtp" else "EHLO", offer=offer)
+        verb = "LHLO" if protocol == "lmtp" else "EHLO"
+        hello = HELLO.format(verb=verb, offer=offer, heard=heard(offer))
         for point, script in {"greeted": GREETED, "hello": hello, "mail": MAIL, "data": DATA}.items():
             if upto == "connected":
                 break

@@ -244,7 +244,7 @@ def test_mechanisms_that_were_not_offered(smtp: Make) -> None:
         C> EHLO me
         U< EHLO me
         U> 250-x|250-AUTH PLAIN SCRAM-SHA-256|250-AUTH=PLAIN|250 PIPELINING
-        C< 250-x|250-AUTH SCRAM-SHA-256|250 PIPELINING
+        C< 250-x|250-AUTH SCRAM-SHA-256|250-PIPELINING|250 CHUNKING
         C> AUTH PLAIN {PLAIN}
         C< 538 this mechanism needs an encrypted connection (s1)
         C> AUTH CRAM-MD5
@@ -310,6 +310,30 @@ def test_upstream_is_lost_in_the_dialogue(smtp: Make) -> None:
     """)
     answer.callback(None)
     assert stage.upstream.heard == stage.client.heard == b""
+
+
+@pytest.mark.parametrize("said", ["334 again", "535 no", "235 welcome"])
+def test_upstream_speaks_while_the_client_is_asked(smtp: Make, said: str) -> None:
+    """What the client says next is a response, so upstream must not be waiting for a command."""
+    smtp(offer=OFFER, client=LOCAL).play(f"""
+        C> AUTH LOGIN
+        U< AUTH LOGIN
+        U> 334 VXNlcm5hbWU6|{said}
+        C< 334 VXNlcm5hbWU6|421 lost the server, try again later (s1)
+        C. closed
+        U. aborted
+    """)
+
+
+def test_only_334_asks_for_a_response(smtp: Make) -> None:
+    smtp(offer=OFFER, client=LOCAL).play("""
+        C> AUTH LOGIN
+        U< AUTH LOGIN
+        U> 354 go
+        U. aborted
+        C< 421 lost the server, try again later (s1)
+        C. closed
+    """)
 
 
 def test_client_is_lost_in_the_dialogue(smtp: Make) -> None:
@@ -448,7 +472,7 @@ def test_what_we_refuse_ourselves_is_counted_and_logged(
             C> EHLO me
             U< EHLO me
             U> 250-x|250-AUTH PLAIN EXTERNAL CRAM-MD5|250 PIPELINING
-            C< 250-x|250-AUTH CRAM-MD5|250 PIPELINING
+            C< 250-x|250-AUTH CRAM-MD5|250-PIPELINING|250 CHUNKING
         """)
         stage.play(script.format(PLAIN).replace(";", "\n"))
     assert refused.value == before + 1

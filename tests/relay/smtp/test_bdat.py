@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
+from mailweir.envelope import Recipient
 from mailweir.hookspecs import hookimpl
 from mailweir.message import Message
-from mailweir.session import Recipient, Transaction
+from mailweir.session import Transaction
 from mailweir.testing.play import Stage, octets
 from mailweir.verdict import Close, Discard, Reject
 
@@ -87,7 +88,11 @@ def test_a_refused_chunk_is_not_commands(smtp: Make) -> None:
 
 
 def test_chunking_that_was_not_offered_never_goes_up(smtp: Make) -> None:
-    smtp(upto="mail", offer="PIPELINING|250 HELP").play(r"""
+    smtp(upto="greeted").play(r"""
+        C> HELO me
+        U< HELO me
+        U> 250 hi
+        C< 250 hi
         C> BDAT 6|QUIT|BDAT 0 LAST|NOOP
         C< 503 CHUNKING was not offered (s1)|503 CHUNKING was not offered (s1)
         U< NOOP
@@ -155,6 +160,15 @@ def test_stray_cr_and_lf(smtp: Make, chunks: str) -> None:
         C> NOOP
         C< 250 2.0.0 ok
     """)
+
+
+@pytest.mark.parametrize("empty", ["", "BDAT 0|"])
+def test_an_empty_last_chunk_does_not_end_a_text_that_was_objected_to(smtp: Make, empty: str) -> None:
+    """Octets that come with the command of a chunk can be looked at first. Here there are none."""
+    stage = smtp(upto="mail")
+    stage.say("client", octets(rf"BDAT 2|a\r{empty}BDAT 0 LAST"))
+    assert stage.upstream.state == "aborted" and b"LAST" not in stage.upstream.heard
+    assert stage.client.heard.splitlines()[-1].decode() == STRAY
 
 
 def test_a_pair_may_be_cut_in_two(smtp: Make) -> None:
@@ -382,17 +396,13 @@ def test_a_chunk_in_a_group_with_a_dropped_recipient(smtp: Make, size: str) -> N
     """)
 
 
-@pytest.mark.parametrize("recipients", ["", "|RCPT TO:<b@z>"])
-def test_the_last_chunk_for_nobody_has_no_reply_in_lmtp(smtp: Make, recipients: str) -> None:
+def test_the_last_chunk_for_nobody_has_no_reply_in_lmtp(smtp: Make) -> None:
     """RFC 2033 4.3. Servers differ in it, so it doesn't go up; the others have their one reply."""
-    stage = smtp(protocol="lmtp").play(f"""
-        C> MAIL FROM:<x@y>{recipients}|BDAT 4|hi|BDAT 6 LAST|QUIT|NOOP
-        U< MAIL FROM:<x@y>{recipients}|BDAT 4|hi
-    """)
-    refused = "|550 no such user" if recipients else ""
-    stage.play(f"""
-        U> 250 ok{refused}|503 no valid recipients
-        C< 250 ok{refused}|503 no valid recipients
+    smtp(protocol="lmtp").play("""
+        C> MAIL FROM:<x@y>|RCPT TO:<b@z>|BDAT 4|hi|BDAT 6 LAST|QUIT|NOOP
+        U< MAIL FROM:<x@y>|RCPT TO:<b@z>|BDAT 4|hi
+        U> 250 ok|550 no such user|503 no valid recipients
+        C< 250 ok|550 no such user|503 no valid recipients
         U< NOOP
         U> 250 ok
         C< 250 ok
@@ -400,4 +410,36 @@ def test_the_last_chunk_for_nobody_has_no_reply_in_lmtp(smtp: Make, recipients: 
         U< RSET
         U> 250 ok
         U< MAIL FROM:<a@b>
+    """)
+
+
+@pytest.mark.parametrize(("protocol", "code"), [("smtp", 554), ("lmtp", 503)])
+def test_no_chunk_goes_up_before_a_recipient(smtp: Make, protocol: str, code: int) -> None:
+    """Upstream would have to refuse it, and might read its octets as commands."""
+    smtp(protocol=protocol).play(f"""
+        C> MAIL FROM:<a@b>
+        U< MAIL FROM:<a@b>
+        U> 250 ok
+        C< 250 ok
+        C> BDAT 24|XCLIENT ADDR=192.0.2.9|NOOP
+        C< {code} 5.5.1 no valid recipients (s1)
+        U< NOOP
+        U> 250 ok
+        C< 250 ok
+        C> MAIL FROM:<a@b>
+        U< RSET
+    """)
+
+
+@pytest.mark.parametrize("protocol", ["smtp", "lmtp"])
+def test_a_cr_alone_before_an_empty_last_chunk(smtp: Make, protocol: str) -> None:
+    """The line of such a chunk is the end of the message, so it must not go up."""
+    smtp(upto="mail", protocol=protocol).play(r"""
+        C> BDAT 3\r\nhi\r\
+        U< BDAT 3\r\nhi\r\
+        U> 250 ok
+        C< 250 ok
+        C> BDAT 0 LAST
+        U. aborted
+        C< 550 5.6.0 CR or LF alone in the message; lines end in CRLF (s1)
     """)

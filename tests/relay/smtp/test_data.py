@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 
 from mailweir.hookspecs import hookimpl
 from mailweir.message import Message
+from mailweir.relay.rules import SmtpRules
 from mailweir.session import Transaction
 from mailweir.spool import Spool
 from mailweir.testing.play import Stage, octets
@@ -452,9 +453,9 @@ def test_nothing_overtakes_a_message_that_several_hooks_think_about(smtp: Make, 
 LOST = "421 4.3.0 lost the server, try again later (s1)"
 
 
-@pytest.mark.parametrize("reply", ["250 ok", "220 ok", "334 go on"])
-def test_only_354_lets_a_text_begin(smtp: Make, reply: str) -> None:
-    """The client might take it for the final one, and upstream the next commands for the text."""
+@pytest.mark.parametrize("reply", ["250 ok", "220 ok", "334 go", "300 go"])
+def test_only_354_and_refusals_answer_data(smtp: Make, reply: str) -> None:
+    """The client might take 2yz for the final reply, and another 3yz for a no, while upstream waits for a text."""
     smtp(upto="mail").play(f"""
         C> DATA
         U< DATA
@@ -500,6 +501,101 @@ def test_a_final_reply_before_the_end_of_the_text(smtp: Make) -> None:
     """)
 
 
+def lenient(how: str) -> dict[str, Any]:
+    return {"smtp": SmtpRules(bare_newline=how)}  # type: ignore[arg-type]
+
+
+MENDED = {
+    "LF . CRLF": (r"a\n.|b|.", "a|..|b|."),
+    "LF . LF": (r"a\n.\nb|.", "a|..|b|."),
+    "CRLF . LF": (r"a|.\nb|.", "a||b|."),
+    "CRLF . . LF": (r"a|..\nb|.", "a|..|b|."),
+    "LF first": (r"\n.|.", "|..|."),
+    "LF last": (r"a\n|.", "a||."),
+    "LF LF": (r"\n\n.|.", "||..|."),
+    "NUL": (r"a\0\n.\0|.", r"a\0|..\0|."),
+    "lines": ("..a|.b|.", "..a|b|."),
+}
+
+
+@pytest.mark.parametrize(("said", "heard"), MENDED.values(), ids=MENDED.keys())
+@pytest.mark.parametrize("cut", [True, False])
+@pytest.mark.parametrize("plugin", [None, Head, Whole])
+def test_lf_alone_is_mended(
+    smtp: Make, said: str, heard: str, cut: bool, plugin: Callable[[], Any] | None
+) -> None:
+    """And then the lines that begin now are stuffed, so the text still ends once."""
+    stage = smtp(*([plugin()] if plugin else []), upto="mail", **lenient("normalize"))
+    stage.play(f"""
+        C> DATA
+        C< {OURS}
+    """) if plugin else stage.play("""
+        C> DATA
+        U< DATA
+        U> 354 go
+        C< 354 go
+    """)
+    wire = octets(said)
+    for piece in [wire[at : at + 1] for at in range(len(wire))] if cut else [wire]:
+        stage.say("client", piece)
+        if stage.upstream.heard == b"DATA\r\n":
+            stage.upstream.heard = b""
+            stage.say("upstream", b"354 go\r\n")
+    stage.upstream.heard = stage.upstream.heard.removeprefix(b"X-Seen: yes\r\n")
+    stage.play(f"""
+        U< {heard}
+        U> 250 ok
+        C< 250 ok
+    """)
+
+
+@pytest.mark.parametrize("text", [r"a\rb|.", r"a\r|.", r"a\r\r\nb|.", r"a\r.\r|.", r"a\nb\rc|."])
+@pytest.mark.parametrize("cut", [True, False])
+def test_cr_alone_can_t_be_mended(smtp: Make, text: str, cut: bool) -> None:
+    stage = smtp(upto="data", **lenient("normalize"))
+    wire = octets(text)
+    for piece in [wire[at : at + 1] for at in range(len(wire))] if cut else [wire]:
+        stage.say("client", piece)
+    assert not set(b"\r\n") & set(stage.upstream.heard.replace(b"\r\n", b""))
+    stage.upstream.heard = b""
+    stage.play("""
+        U. aborted
+        C< 550 5.6.0 CR alone in the message; lines end in CRLF (s1)
+    """)
+
+
+@pytest.mark.parametrize("text", SMUGGLED.values(), ids=SMUGGLED.keys())
+def test_what_passes_still_ends_at_crlf_dot_crlf_alone(smtp: Make, text: str) -> None:
+    smtp(upto="data", **lenient("pass")).play(f"""
+        C> {text}
+        U< {text}
+        U> 250 ok
+        C< 250 ok
+    """)
+
+
+@pytest.mark.parametrize("how", ["normalize", "pass"])
+def test_commands_that_end_in_lf_go_up_with_crlf(smtp: Make, how: str) -> None:
+    smtp(**lenient(how)).play(r"""
+        C> MAIL FROM:<a@b>\nRCPT TO:<c@d>\nDATA\n\
+        U< MAIL FROM:<a@b>|RCPT TO:<c@d>|DATA
+        U> 250 ok|250 ok|354 go
+        C< 250 ok|250 ok|354 go
+        C> .|NOOP\rRSET\n\
+        U< .
+        U> 250 ok
+        C< 250 ok|500 5.5.2 not a command line (s1)
+    """)
+
+
+def test_nul_may_be_refused(smtp: Make) -> None:
+    smtp(upto="data", smtp=SmtpRules(nul="reject")).play(r"""
+        C> a|b\0|.
+        U. aborted
+        C< 550 5.6.0 NUL in the message (s1)
+    """)
+
+
 @pytest.mark.parametrize("way", [None, Head])
 def test_a_lone_cr_never_goes_up_however_the_text_is_cut(smtp: Make, way: Callable[[], Any] | None) -> None:
     stage = smtp(*([way()] if way else []), upto="mail")
@@ -512,7 +608,8 @@ def test_a_lone_cr_never_goes_up_however_the_text_is_cut(smtp: Make, way: Callab
         stage.say("upstream", b"354 go\r\n")
     for octet in b"there\r\n.\r\r\n.\r\n":
         stage.say("client", bytes([octet]))
-    assert stage.upstream.heard.endswith(b"hi\r\nthere")
+    assert b"hi\r\nthere" in stage.upstream.heard
+    assert b"\r" not in stage.upstream.heard.replace(b"\r\n", b"")
     assert stage.upstream.state == "aborted" and b"550 5.6.0" in stage.client.heard
 
 

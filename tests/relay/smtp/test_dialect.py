@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from mailweir.envelope import Recipient
 from mailweir.hookspecs import hookimpl
 from mailweir.relay.rules import Rules, SmtpRules
 from mailweir.relay.smtp.dialect import DIALECTS, one_line
-from mailweir.session import Recipient, Transaction
+from mailweir.session import Transaction
 from mailweir.testing.play import Stage
 from mailweir.verdict import Discard, Reject, Route
 
@@ -106,6 +108,49 @@ def test_hello(dialect: str, said: bytes, sent: bytes) -> None:
     assert DIALECTS[dialect].hello(said[:4].upper().decode(), said) == sent
 
 
+WRONG_HELLOS = {  # what the client says: upstream's protocol, what it hears, what the log says of it
+    "EHLO me": (
+        "lmtp",
+        "LHLO me",
+        "it does not seem to speak lmtp; if it speaks smtp, say `protocol: smtp` of it",
+    ),
+    "HELO me": (
+        "smtp",
+        "HELO me",
+        "it does not seem to speak smtp; if it speaks lmtp, say `protocol: lmtp` of it",
+    ),
+}
+
+
+@pytest.mark.parametrize(("said", "told"), WRONG_HELLOS.items(), ids=WRONG_HELLOS)
+def test_the_keeper_is_told_of_a_server_that_speaks_the_other(
+    smtp: Make, said: str, told: tuple[str, str, str]
+) -> None:
+    spoken, heard, reason = told
+    with capture_logs() as logs:
+        smtp(upto="greeted", smtp=TO_LMTP if spoken == "lmtp" else TO_SMTP).play(f"""
+            C> {said}
+            U< {heard}
+            U> 500 what?
+            C< 500 what?
+        """)
+    (line,) = [line for line in logs if line["log_level"] == "warning"]
+    assert line["event"] == f"upstream knows no {heard[:4]}"
+    assert (line["code"], line["reason"]) == (500, reason)
+
+
+@pytest.mark.parametrize("reply", ["500 what?", "502 no"])
+def test_an_old_server_that_knows_no_ehlo_is_no_mistake(smtp: Make, reply: str) -> None:
+    with capture_logs() as logs:
+        smtp(upto="greeted").play(f"""
+            C> EHLO me
+            U< EHLO me
+            U> {reply}
+            C< {reply}
+        """)
+    assert not [line for line in logs if line["log_level"] == "warning"]
+
+
 @pytest.mark.parametrize("reply", [b"250 x\r\n", b"250-x\r\n250-SIZE\r\n250 HELP\r\n"])
 def test_one_line(reply: bytes) -> None:
     assert one_line(reply) == b"250 x\r\n"
@@ -188,20 +233,24 @@ def test_the_second_recipient_has_the_place_of_one_that_was_refused(smtp: Make) 
         C> MAIL FROM:<x@y>|RCPT TO:<a@z>|RCPT TO:<b@z>
         U< MAIL FROM:<x@y>|RCPT TO:<a@z>
         U> 250 ok|550 a
-        C< 250 ok|550 a|{ALONE}
-        C> RCPT TO:<b@z>|RCPT TO:<c@z>
+        C< 250 ok|550 a
         U< RCPT TO:<b@z>
         U> 250 b
-        C< 250 b|{ALONE}
+        C< 250 b
+        C> RCPT TO:<c@z>
+        C< {ALONE}
     """)
 
 
 def test_nobody_is_left_before_lmtp(smtp: Make) -> None:
-    front(smtp).play(f"""
+    front(smtp).play("""
         C> MAIL FROM:<x@y>|RCPT TO:<a@z>|RCPT TO:<b@z>|BDAT 6 LAST|QUIT|NOOP
         U< MAIL FROM:<x@y>|RCPT TO:<a@z>
         U> 250 ok|550 a
-        C< 250 ok|550 a|{ALONE}|554 5.5.1 no valid recipients (s1)
+        C< 250 ok|550 a
+        U< RCPT TO:<b@z>
+        U> 550 b
+        C< 550 b|554 5.5.1 no valid recipients (s1)
         U< NOOP
     """)
 

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from mailweir.chain.plug import Plug
+from mailweir.envelope import Recipient
 from mailweir.hookspecs import hookimpl
 from mailweir.message import Message
 from mailweir.relay.rules import Rules, SmtpRules
-from mailweir.session import Recipient, Transaction
+from mailweir.session import Transaction
 from mailweir.testing.play import Stage, octets
 from mailweir.verdict import Discard, Reject
 

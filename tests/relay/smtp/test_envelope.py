@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
+from mailweir import metrics
+from mailweir.envelope import Envelope, Recipient
 from mailweir.hookspecs import hookimpl
-from mailweir.session import Envelope, Recipient, Session, Transaction
-from mailweir.testing.play import Stage
+from mailweir.relay.rules import SmtpRules
+from mailweir.session import Session, Transaction
+from mailweir.testing.play import TLS, Stage
 from mailweir.verdict import Accept, Close, Defer, Discard, Reject
 
 Make = Callable[..., Stage]
@@ -320,12 +323,14 @@ def test_a_client_of_old_sends_one_command_at_a_time(smtp: Make) -> None:
 
 
 def test_size_is_refused_where_we_offered_less(smtp: Make) -> None:
-    smtp(upto="greeted", message_size=1000).play(r"""
+    smtp(upto="greeted", message_size=1000, command_line=9000).play(rf"""
         C> EHLO me
         U< EHLO me
         U> 250-x|250 SIZE 5000
-        C< 250-x|250-SIZE 1000|250 PIPELINING
+        C< 250-x|250-SIZE 1000|250-PIPELINING|250 CHUNKING
         C> MAIL FROM:<a@b> SIZE=1001
+        C< 552 message too big (s1)
+        C> MAIL FROM:<a@b> SIZE={"9" * 5000}
         C< 552 message too big (s1)
         C> MAIL FROM:<a@b> SIZE=1000
         U< MAIL FROM:<a@b> SIZE=1000
@@ -465,7 +470,7 @@ def test_rset_with_arguments_resets_if_upstream_says_so(smtp: Make) -> None:
 
 def test_a_hundred_thousand_recipients_cost_linear_time(smtp: Make) -> None:
     drop = Policy(Discard("spam"))
-    stage = smtp(drop, protocol="lmtp").play("""
+    stage = smtp(drop, protocol="lmtp", smtp=SmtpRules(recipients=0)).play("""
         C> MAIL FROM:<a@b>
         U< MAIL FROM:<a@b>
         U> 250 ok
@@ -488,4 +493,109 @@ def test_a_parameter_that_was_not_offered_hides_behind_no_blank(smtp: Make, blan
     smtp(upto="mail", protocol="lmtp").play(f"""
         C> RCPT TO:<a@b>{blank}XRCPTFORWARD=x
         C< {said}
+    """)
+
+
+def test_an_upstream_that_answers_our_rset_before_it_is_said(smtp: Make) -> None:
+    """The session ends there, and the command that waited for the RSET is not answered any more."""
+    smtp(Policy()).play(r"""
+        C> RSET
+        U< RSET
+        U> 550 no|25\
+        C< 550 no
+        C> RCPT TO:<a@b>
+        C< 421 4.3.0 lost the server, try again later (s1)
+        C. closed
+        U. aborted
+    """)
+
+
+def test_messages_of_one_session(smtp: Make) -> None:
+    limited = metrics.LIMITS.cell("test", "smtp", "messages_per_session")
+    before = limited.value
+    smtp(smtp=SmtpRules(messages=2)).play("""
+        C> MAIL FROM:<a@b>|RSET|MAIL FROM:<c@d>|RSET|MAIL FROM:<e@f>|NOOP
+        U< MAIL FROM:<a@b>|RSET|MAIL FROM:<c@d>|RSET
+        U> 250 ok|250 ok|550 no|250 ok
+        C< 250 ok|250 ok|550 no|250 ok|421 4.7.0 too many messages, start a new session (s1)
+        C. closed
+        U. closed
+    """)
+    assert limited.value == before + 1
+
+
+def test_our_limits_are_offered_where_upstream_offers_some(smtp: Make) -> None:
+    smtp(upto="greeted", smtp=SmtpRules(messages=7, recipients=50)).play("""
+        C> EHLO me
+        U< EHLO me
+        U> 250-x|250-PIPELINING|250 LIMITS RCPTMAX=1000
+        C< 250-x|250-PIPELINING|250-LIMITS RCPTMAX=50 MAILMAX=7|250 CHUNKING
+    """)
+
+
+def test_requiretls_where_upstream_is_who_it_should_be(smtp: Make) -> None:
+    for verified, said in ((True, "250 ok"), (False, "555 5.5.4 parameter not offered (s1)")):
+        stage = smtp(upto="greeted", upstream_tls="implicit", upstream_verified=verified)
+        stage.session.client_tls = TLS
+        stage.play(f"""
+            C> EHLO me
+            U< EHLO me
+            U> 250-x|250-ENHANCEDSTATUSCODES|250-REQUIRETLS|250 PIPELINING
+            C< 250-x|250-ENHANCEDSTATUSCODES{"|250-REQUIRETLS" if verified else ""}|250-PIPELINING|250 CHUNKING
+            C> MAIL FROM:<a@b> REQUIRETLS
+            {"U< MAIL FROM:<a@b> REQUIRETLS" if verified else ""}
+            {"U> 250 ok" if verified else ""}
+            C< {said}
+        """)
+
+
+def test_the_offer_is_made_anew_after_the_login(smtp: Make) -> None:
+    smtp(offer="AUTH PLAIN|250 PIPELINING", allow_plaintext=True).play("""
+        C> AUTH PLAIN AGEAYg==
+        U< AUTH PLAIN AGEAYg==
+        U> 235 ok
+        C< 235 ok
+        C> MAIL FROM:<a@b> CONPERM
+        C< 555 parameter not offered (s1)
+        C> EHLO me
+        U< EHLO me
+        U> 250-x|250-CONPERM|250-XCLIENT ADDR|250 AUTH
+        C< 250-x|250-CONPERM|250-AUTH|250-PIPELINING|250 CHUNKING
+        C> MAIL FROM:<a@b> CONPERM
+        U< MAIL FROM:<a@b> CONPERM
+    """)
+
+
+def test_a_mail_that_a_plugin_refuses_inside_a_transaction_leaves_it_as_it_is(smtp: Make) -> None:
+    stage = smtp(Policy(Reject("no")), upto="mail").play("""
+        C> MAIL FROM:<evil@x>|RCPT TO:<c@d>|DATA
+        C< 550 5.7.1 no (s1)
+        U< RCPT TO:<c@d>|DATA
+        U> 250 ok|354 go
+        C< 250 ok|354 go
+        C> hi|.
+        U< hi|.
+        U> 250 queued
+        C< 250 queued
+    """)
+    assert stage.session.transaction is None
+
+
+def test_refused_mail_in_a_group_is_answered_in_its_place(smtp: Make) -> None:
+    smtp(Policy(Reject("no"))).play("""
+        C> NOOP|MAIL FROM:<evil@x>|RCPT TO:<c@d>|RSET|MAIL FROM:<a@b>
+        U< NOOP|RSET|MAIL FROM:<a@b>
+        U> 250 a
+        C< 250 a|550 5.7.1 no (s1)|503 5.5.1 need MAIL first (s1)
+        U> 250 b|250 c
+        C< 250 b|250 c
+    """)
+
+
+def test_rset_pays_what_is_owed(smtp: Make) -> None:
+    smtp(Policy(Reject("no"))).play("""
+        C> MAIL FROM:<a@b>|RCPT TO:<evil@x>|DATA|RSET|MAIL FROM:<c@d>
+        U< MAIL FROM:<a@b>|RSET|MAIL FROM:<c@d>
+        U> 250 ok|250 ok|250 ok
+        C< 250 ok|550 5.7.1 no (s1)|554 5.5.1 no valid recipients (s1)|250 ok|250 ok
     """)

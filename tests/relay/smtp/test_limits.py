@@ -110,8 +110,12 @@ def test_too_many_errors(smtp: Make) -> None:
 
 
 def test_a_refused_chunk_is_an_error_too(smtp: Make) -> None:
-    smtp(smtp=SmtpRules(bad_commands=1), offer="HELP|250 PIPELINING").play(
+    smtp(smtp=SmtpRules(bad_commands=1), upto="greeted").play(
         f"""
+        C> HELO me
+        U< HELO me
+        U> 250 hi
+        C< 250 hi
         C> BDAT 4|quitBDAT 4|quitNOOP
         C< 503 CHUNKING was not offered (s1)|{ERRORS.replace("4.7.0 ", "")}
         C. closed
@@ -182,7 +186,7 @@ def test_a_line_that_must_wait_is_not_late(smtp: Make) -> None:
         U< VRFY x|EHLO me
         T+ 200
         U> 252 maybe|250 hi
-        C< 252 maybe|250-hi|250 PIPELINING
+        C< 252 maybe|250-hi|250-PIPELINING|250 CHUNKING
         T+ 50
         C> OP
         U< NOOP

@@ -2,8 +2,9 @@
 
 import pytest
 
+from mailweir.envelope import Envelope, Recipient
 from mailweir.relay.smtp.mail import REMEMBERED, Mail, outcome
-from mailweir.session import Envelope, Recipient, Transaction
+from mailweir.session import Transaction
 from mailweir.verdict import Decision, Reject
 
 

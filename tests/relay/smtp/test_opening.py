@@ -177,6 +177,40 @@ NOT_SECURE = {
 }
 
 
+def test_tls_where_upstream_offers_it(smtp: Make) -> None:
+    stage = smtp(upto="connected", upstream_tls="opportunistic").play(UPSTREAM_TLS)
+    assert stage.session.upstream_tls == TLS
+
+
+@pytest.mark.parametrize("rows", ["U> 250-x|250 HELP", "U> 502 no"])
+def test_no_tls_where_upstream_offers_none(smtp: Make, rows: str) -> None:
+    stage = smtp(upto="connected", upstream_tls="opportunistic").play(f"""
+        U> 220 clear
+        U< EHLO weir.example
+        {rows}
+        C< 220 clear
+        C> EHLO me
+        U< EHLO me
+    """)
+    assert stage.session.upstream_tls is None
+
+
+@pytest.mark.parametrize(
+    "rows", ["U> 454 not now", "U> 501 no", "U> 220 go\nU! TLS: certificate has expired", "U> 220 go|250 x"]
+)
+def test_an_offer_that_is_not_kept_is_no_lack_of_it(smtp: Make, rows: str) -> None:
+    stage = smtp(upto="connected", upstream_tls="opportunistic").play(f"""
+        U> 220 clear
+        U< EHLO weir.example
+        U> 250-x|250 STARTTLS
+        U< STARTTLS
+        {rows}
+        C< {NO_TLS}
+        C. closed
+    """)
+    assert stage.session.upstream_tls is None
+
+
 @pytest.mark.parametrize("rows", NOT_SECURE.values(), ids=NOT_SECURE.keys())
 def test_no_tls_with_upstream_no_session(smtp: Make, rows: str) -> None:
     smtp(upto="connected", upstream_tls="starttls").play(f"""
@@ -209,7 +243,7 @@ def test_tls_with_the_client(smtp: Make) -> None:
         C> EHLO me
         U< EHLO me
         U> 250-x|250-STARTTLS|250 PIPELINING
-        C< 250-x|250-STARTTLS|250 PIPELINING
+        C< 250-x|250-STARTTLS|250-PIPELINING|250 CHUNKING
         C> MAIL FROM:<a@b>|AUTH PLAIN|BDAT 6|QUIT|VRFY x
         C< 530 must issue a STARTTLS command first (s1)|530 must issue a STARTTLS command first (s1)
         C< 530 must issue a STARTTLS command first (s1)|530 must issue a STARTTLS command first (s1)
@@ -227,7 +261,7 @@ def test_tls_with_the_client(smtp: Make) -> None:
         C> EHLO me
         U< EHLO me
         U> 250-x|250-STARTTLS|250 PIPELINING
-        C< 250-x|250 PIPELINING
+        C< 250-x|250-PIPELINING|250 CHUNKING
         C> MAIL FROM:<a@b>
         U< MAIL FROM:<a@b>
     """)

@@ -131,7 +131,7 @@ def test_a_new_hello_is_told_instead_of_the_old_one(smtp: Make) -> None:
         U> 220 hi
         U< EHLO other
         U> 250-hi|250 SIZE 5
-        C< 250-hi|250-SIZE 5|250 PIPELINING
+        C< 250-hi|250-SIZE 5|250-PIPELINING|250 CHUNKING
     """)
 
 
@@ -180,7 +180,7 @@ def test_tls_with_the_new_upstream(smtp: Make) -> None:
         C> EHLO me
         U< EHLO me
         U> 250-hi|250 PIPELINING
-        C< 250-hi|250 PIPELINING
+        C< 250-hi|250-PIPELINING|250 CHUNKING
         U! reset
         C> MAIL FROM:<a@b>
         {opening}
@@ -214,7 +214,7 @@ def test_what_was_said_before_tls_with_the_client_is_not_said_again(smtp: Make) 
         U> 220 hi
         U< EHLO inside
         U> 250-hi|250 PIPELINING
-        C< 250-hi|250 PIPELINING
+        C< 250-hi|250-PIPELINING|250 CHUNKING
         U! gone
         C> MAIL FROM:<a@b>
         U> 220 hi
@@ -503,6 +503,8 @@ COVERS = {
     "the same": ("PIPELINING|SIZE 10|AUTH PLAIN", "PIPELINING|SIZE 10|AUTH PLAIN", True),
     "more": ("SIZE 10|AUTH PLAIN", "DSN|SIZE 11|AUTH LOGIN PLAIN|8BITMIME", True),
     "PIPELINING is ours": ("PIPELINING|DSN", "DSN", True),
+    "CHUNKING is ours": ("CHUNKING|DSN", "DSN", True),
+    "but only chunks carry binary": ("CHUNKING|BINARYMIME", "BINARYMIME", False),
     "a keyword less": ("DSN|8BITMIME", "DSN", False),
     "a mechanism less": ("AUTH PLAIN LOGIN", "AUTH PLAIN", False),
     "a smaller size": ("SIZE 10", "SIZE 9", False),

@@ -89,6 +89,26 @@ def test_upstream_hangs(smtp: Make, rows: str) -> None:
     assert code in (b"421", b"221")
 
 
+def test_upstream_hangs_while_the_client_may_not_go_on(smtp: Make) -> None:
+    """In the middle of its text, of which no more is read before upstream has answered DATA."""
+
+    class Head:
+        @hookimpl
+        def message_head(self) -> None: ...
+
+    smtp(Head(), upto="mail", client_idle=60.0).play(rf"""
+        C> DATA
+        C< 354 end data with <CR><LF>.<CR><LF>
+        C> Subject: x||half\
+        U< DATA
+        T+ 119
+        T+ 1
+        U. aborted
+        C< {LOST}
+        C. closed
+    """)
+
+
 def test_client_is_idle(smtp: Make) -> None:
     smtp().play("""
         T+ 299
@@ -233,7 +253,10 @@ def test_every_transaction_is_told_once(smtp: Make) -> None:
 TURNS: dict[str, list[tuple[str, str]]] = {
     "a message": [
         ("", "220-mail.example.org|220 ESMTP ready"),
-        ("EHLO [192.0.2.1]", "250-mail.example.org hi|250-SIZE 1000|250-PIPELINING|250-8bitmime|250 DSN"),
+        (
+            "EHLO [192.0.2.1]",
+            "250-mail.example.org hi|250-SIZE 1000|250-PIPELINING|250-chunking|250-8bitmime|250 DSN",
+        ),
         (
             "MAIL FROM:<a@b> SIZE=100|rcpt to: <c@d>  NOTIFY=NEVER|RCPT TO:<e@f>|data",
             "250 2.1.0 ok|250-2.1.5|250 ok|550 no|354 go ahead",
@@ -262,7 +285,7 @@ TURNS: dict[str, list[tuple[str, str]]] = {
     ],
     "a login": [
         ("", "220 x"),
-        ("EHLO me", "250-x|250-AUTH LOGIN PLAIN|250 PIPELINING"),
+        ("EHLO me", "250-x|250-AUTH LOGIN PLAIN|250-CHUNKING|250 PIPELINING"),
         ("AUTH LOGIN", "334 VXNlcm5hbWU6"),
         ("Ym9i", "334 UGFzc3dvcmQ6"),
         ("c2VjcmV0", "535 no"),

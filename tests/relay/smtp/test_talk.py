@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
+from mailweir.envelope import Recipient
 from mailweir.hookspecs import hookimpl
 from mailweir.relay.ledger import LIMIT
 from mailweir.relay.rules import SmtpRules
 from mailweir.relay.smtp.talk import Talk
-from mailweir.session import Recipient
 from mailweir.testing.play import Stage
 from mailweir.verdict import Reject, Verdict
 

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailweir.envelope import Recipient
 from mailweir.hookspecs import hookimpl
 from mailweir.message import Message
 from mailweir.relay.rules import SmtpRules
 from mailweir.relay.smtp import trace
 from mailweir.relay.smtp.hops import FIELDS
 from mailweir.relay.smtp.mail import Mail
-from mailweir.session import Address, Recipient, Tls
+from mailweir.session import Address, Tls
 from mailweir.testing.play import Stage
 from mailweir.verdict import Discard, Reject
 
@@ -84,7 +85,7 @@ def test_with(smtp: Make, protocol: str, verb: str, tls: bool, login: bool, utf8
     stage = smtp(upto="greeted", protocol=protocol, smtp=TRACED)
     stage.session.client_tls = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384") if tls else None
     stage.session.mechanism = "PLAIN" if login else ""
-    more = "" if verb == "HELO" else "-x|250-SMTPUTF8|250-8BITMIME|250 PIPELINING"
+    more = "" if verb == "HELO" else "-x|250-SMTPUTF8|250-8BITMIME|250-CHUNKING|250 PIPELINING"
     stage.play(f"""
         C> {verb} me
         U< {verb} me
@@ -394,8 +395,8 @@ def test_what_is_sent_must_have_room_for_it(smtp: Make) -> None:
         smtp(*plugins, upto="greeted", smtp=TRACED).play(f"""
             C> EHLO me
             U< EHLO me
-            U> 250-x|250-SIZE 100000|250 PIPELINING
-            C< 250-x|250-SIZE {100000 - less}|250 PIPELINING
+            U> 250-x|250-SIZE 100000|250-CHUNKING|250 PIPELINING
+            C< 250-x|250-SIZE {100000 - less}|250-CHUNKING|250 PIPELINING
             C> MAIL FROM:<x@y> SIZE=99999
             C< 552 message too big (s1)
         """)

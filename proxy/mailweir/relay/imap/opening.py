@@ -1,12 +1,14 @@
 """From upstream's first line to the client's greeting: TLS on upstream's connection (RFC 9051 6.2.1, 7.1.4).
 
-The greeting passes, its capabilities edited. Where upstream is to be reached by STARTTLS we bring that
-about first; what it said in clear about its capabilities is forgotten, and a fresh list put in its place.
+The greeting passes, its capabilities edited. Where upstream is to be reached by STARTTLS, or may be, we
+bring that about first; what it said in clear about its capabilities is forgotten, and a fresh list put in
+its place. PREAUTH rules STARTTLS out: who requires TLS then has no session, who merely prefers it goes on.
 """
 
 from collections.abc import Callable
 
-from mailweir.relay.imap import capability
+from mailweir.relay import securing
+from mailweir.relay.imap import capability, words
 from mailweir.relay.imap.base import ImapBase, Opening
 from mailweir.wire.errors import ProtocolError
 from mailweir.wire.imap_responses import Event, Tagged, Untagged
@@ -35,10 +37,29 @@ class Greeting(Opening):
             return
         self._greeting = event.raw
         self._preauth = event.name == "PREAUTH"
-        clear = relay.rules.upstream_tls == "starttls" and relay.session.upstream_tls is None
-        if self._preauth and (clear or not relay.offers.secure):
-            relay.unreachable("PREAUTH where TLS is required")  # it would rule STARTTLS out
-        elif clear:
+        wanted = relay.rules.upstream_tls
+        if self._preauth and (wanted == "starttls" or not relay.offers.secure):
+            relay.unreachable("PREAUTH where TLS is required", insecure=True)  # it rules STARTTLS out
+        elif wanted == "starttls":
+            self._send(b"STARTTLS", self._begins_tls)
+        elif wanted == "opportunistic" and not self._preauth:
+            if capability.listed(event.raw) is None:
+                self._send(b"CAPABILITY", self._offers)
+            else:
+                self._take_offer(event.raw)
+        else:
+            self._greet()
+
+    def _offers(self, event: Event) -> None:
+        if isinstance(event, Untagged) and event.name == "CAPABILITY":
+            self._listing = event.raw
+        elif isinstance(event, Tagged):
+            self._take_offer(self._listing)
+
+    def _take_offer(self, listing: bytes) -> None:
+        """TLS if it stands there; only where it does not we go on in clear."""
+        offers = capability.listed(listing)
+        if offers is not None and offers("STARTTLS"):
             self._send(b"STARTTLS", self._begins_tls)
         else:
             self._greet()
@@ -47,14 +68,15 @@ class Greeting(Opening):
         relay = self._relay
         if not isinstance(event, Tagged):
             return
-        if event.status != "OK":
-            relay.unreachable("upstream offers no TLS")
-        elif relay.from_upstream.rest():
-            raise ProtocolError("octets in clear behind STARTTLS", fatal=True)
+        if event.status == "OK":
+            securing.switch(relay, "STARTTLS")
         else:
-            relay.server.start_tls()
+            relay.unreachable(
+                f"upstream refused STARTTLS: {words.shown(event.raw.partition(b' ')[2])}", insecure=True
+            )
 
     def secured(self) -> None:
+        self._listing = b""
         self._send(b"CAPABILITY", self._lists)
 
     def _lists(self, event: Event) -> None:

@@ -187,8 +187,8 @@ class ImapRelay(ImapBase):
         if leg == "upstream" and self.unit is not None and not self.over:
             self.unit.drained()
 
-    def refuse_session(self, decision: Decision | None, reason: str) -> None:
-        self.client.write(words.farewell(decision, self.session.id))
+    def refuse_session(self, decision: Decision | None, reason: str, *, insecure: bool = False) -> None:
+        self.client.write(words.farewell(decision, self.session.id, insecure=insecure))
         self.hang_up(f"refused by {decision.plugin}" if decision else reason)
 
     def on_client_error(self, error: ProtocolError) -> None:

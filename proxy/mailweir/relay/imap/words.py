@@ -26,10 +26,11 @@ def verdict(tag: bytes, decision: Decision, session: str, code: str = "CANNOT") 
     return tagged(tag, "NO", f"[{code}] {_text(decision, session)}")
 
 
-def farewell(decision: Decision | None, session: str) -> bytes:
+def farewell(decision: Decision | None, session: str, *, insecure: bool = False) -> bytes:
     """A plugin's no to the session, or, without one, what an unreachable upstream comes to."""
     if decision is None:
-        return untagged("BYE", f"[UNAVAILABLE] server not available, try again later ({session})")
+        what = "no secure way to the server" if insecure else "server not available"
+        return untagged("BYE", f"[UNAVAILABLE] {what}, try again later ({session})")
     code = "[UNAVAILABLE] " if isinstance(decision.verdict, Defer | Quarantine) else ""
     return untagged("BYE", code + _text(decision, session))
 

@@ -69,9 +69,12 @@ class Collected(Exchange):
         if len(self._text) > COLLECTED:
             raise ProtocolError(f"{self.verb} answered with more than {COLLECTED} octets", fatal=True)
         if text.last:
-            lines = bytes(self._text).splitlines(keepends=True)
-            self.talk.ledger.say(b"".join([self._line, *self.rewritten(lines), TERMINATOR]))
-            self.talk.settle()
+            self.collected(bytes(self._text).splitlines(keepends=True))
+
+    def collected(self, lines: list[bytes]) -> None:
+        """All of it is here."""
+        self.talk.ledger.say(b"".join([self._line, *self.rewritten(lines), TERMINATOR]))
+        self.talk.settle()
 
 
 class Unknown(Exchange):

@@ -1,10 +1,12 @@
 """The beginning: upstream's greeting, and TLS on either side (RFC 2595 4).
 
 The greeting passes octet for octet, since the stamp in it is half of APOP's secret (RFC 1939 7). Where
-upstream must be spoken to by TLS it waits until that stands: nothing else goes up in clear.
+upstream must be spoken to by TLS, or may be, it waits until that stands: nothing of the client's goes up before.
 """
 
+from mailweir.relay import securing
 from mailweir.relay.pop3 import words
+from mailweir.relay.pop3.exchange import Collected
 from mailweir.relay.pop3.talk import Exchange, Talk
 from mailweir.wire.errors import ProtocolError
 from mailweir.wire.pop3 import Command, Reply
@@ -49,10 +51,36 @@ class Greeting(Exchange):
             talk.end("refused by upstream")
             return
         talk.settle()
-        if talk.rules.upstream_tls == "starttls" and talk.session.upstream_tls is None:
+        if talk.rules.upstream_tls == "starttls":
             talk.send(UpstreamStls(talk, reply.line), b"STLS\r\n")
+        elif talk.rules.upstream_tls == "opportunistic":
+            talk.send(UpstreamCapa(talk, reply.line), b"CAPA\r\n")
         else:
             greet(talk, reply.line)
+
+
+class UpstreamCapa(Collected):
+    """Our CAPA: TLS if it offers STLS; only where it does not we go on in clear."""
+
+    __slots__ = ("greeting",)
+
+    def __init__(self, talk: Talk, greeting: bytes) -> None:
+        super().__init__(talk, "CAPA")
+        self.hidden = True
+        self.greeting = greeting
+
+    def replied(self, reply: Reply) -> None:
+        if reply.ok:
+            super().replied(reply)
+        else:
+            self.collected([])
+
+    def collected(self, lines: list[bytes]) -> None:
+        self.talk.settle()
+        if any(line.split()[:1] == [b"STLS"] for line in map(bytes.upper, lines)):
+            self.talk.send(UpstreamStls(self.talk, self.greeting), b"STLS\r\n")
+        else:
+            greet(self.talk, self.greeting)
 
 
 class UpstreamStls(Exchange):
@@ -66,14 +94,10 @@ class UpstreamStls(Exchange):
         self.greeting = greeting
 
     def replied(self, reply: Reply) -> None:
-        talk = self.talk
-        if not reply.ok:
-            talk.unreachable("upstream offers no TLS")
-        elif talk.from_upstream.waiting:
-            raise ProtocolError("octets in clear behind STLS", fatal=True)
+        if reply.ok:
+            securing.switch(self.talk, "STLS")
         else:
-            assert talk.upstream is not None
-            talk.upstream.start_tls()
+            self.talk.unreachable(f"upstream refused STLS: {words.reply(reply.line)}", insecure=True)
 
     def secured(self) -> None:
         """The handshake has succeeded."""

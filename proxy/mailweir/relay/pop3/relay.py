@@ -103,8 +103,9 @@ class Pop3Relay(Talk):
             self.client.write(octets)
         self.end(reason)
 
-    def refuse_session(self, decision: Decision | None, reason: str) -> None:
-        self.client.write(words.refusal(decision, self.session.id) if decision else words.UNREACHABLE)
+    def refuse_session(self, decision: Decision | None, reason: str, *, insecure: bool = False) -> None:
+        unreachable = words.NO_TLS_UPSTREAM if insecure else words.UNREACHABLE
+        self.client.write(words.refusal(decision, self.session.id) if decision else unreachable)
         self.end(f"refused by {decision.plugin}" if decision else reason)
 
     def patience(self) -> tuple[float, Leg]:

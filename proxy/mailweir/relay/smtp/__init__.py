@@ -7,8 +7,11 @@
 - `opening`: from the connection to the client's first command; STARTTLS on both legs
 - `redial`: another upstream for the same session
 - `timers`: how long each wait may last; `limits`: what one session may do to us
-- `envelope`: EHLO, HELO, LHLO, MAIL, RCPT, RSET
-- `data`, `bdat`: the text; `ending`: its final replies; `sending`: a text that was judged first
+- `envelope`: EHLO, HELO, LHLO, MAIL, RSET; `rcpt`: RCPT
+- `requests`: MAIL and RCPT as upstream is asked; `replay`: asked again, when plugins have changed more
+- `errand`: commands of ours
+- `data`, `bdat`, `burl`: the text as the client sends it; `screen`: what it may consist of; `ending`: its final replies
+- `intake`, `sending`: a text that doesn't leave as it came, from there to upstream
 - `auth`: the SASL dialogue
 - `other`: all other verbs, and those we don't know
 - `offer`: the keywords of EHLO, a row each

@@ -150,7 +150,9 @@ class Dialogue:
 
     def _replied(self, reply: Reply) -> None:
         talk = self._talk
-        if self._refusal is not None:
+        if talk.taker is self:  # what the client is about to say would be taken for a command
+            talk.cut_upstream("a reply that nobody asked for")
+        elif self._refusal is not None:
             if reply.code < 400:  # neither "go on" nor "welcome" answers a `*`
                 talk.cut_upstream("AUTH was cancelled, and upstream went on")
                 return
@@ -158,11 +160,13 @@ class Dialogue:
             talk.session.state = "command"
             self._say(*self._refusal)
             talk.quiet()
-        elif 300 <= reply.code < 400:
+        elif reply.code == 334:
             talk.ledger.say(reply.raw)
             talk.from_client.expect_response()
             talk.taker = self
             talk.release("turn")
+        elif 300 <= reply.code < 400:
+            talk.cut_upstream(f"{reply.code} in answer to AUTH")
         else:
             self._decided(reply)
 

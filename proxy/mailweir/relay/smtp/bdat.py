@@ -4,21 +4,21 @@ Whatever becomes of a BDAT, its octets follow on the wire and are taken as octet
 commands is a way in.
 """
 
-from functools import partial
-
-from mailweir.relay.carry import Carrier, Way, way
+from mailweir.relay.carry import Way, way
 from mailweir.relay.ledger import LIMIT
 from mailweir.relay.smtp import words
-from mailweir.relay.smtp.data import discarded, objection
+from mailweir.relay.smtp.data import discarded
 from mailweir.relay.smtp.ending import VERB, Ending, conclude
 from mailweir.relay.smtp.envelope import after_reset
+from mailweir.relay.smtp.intake import Intake
 from mailweir.relay.smtp.mail import Mail
-from mailweir.relay.smtp.sending import Sending
 from mailweir.relay.smtp.talk import Awaited, Talk
-from mailweir.relay.smtp.trace import field, stamp
+from mailweir.relay.smtp.trace import field
 from mailweir.relay.smtp.words import Answer
-from mailweir.verdict import Decision
 from mailweir.wire.smtp import Bdat, Chunk, Command, Reply
+
+ENDING_VERBS = {"RSET", "QUIT", "EHLO", "HELO", "LHLO"}
+"""What ends a transaction that has begun."""
 
 EARLY = "a chunk was accepted before it was complete"
 
@@ -34,12 +34,23 @@ def _bdat(talk: Talk, command: Bdat) -> None:
         swallow(talk, words.NOT_OFFERED)
     elif mail is None:
         swallow(talk, talk.needs_mail())
-    elif mail.discard or mail.dropped or way(talk.chain) is not Way.PASS or _needs_count(talk, command):
+    elif isinstance(mail.collecting, Collecting):
+        _collect(talk, mail.collecting, command)
+    elif not _passes(talk, mail) or mail.dropped or _needs_count(talk, command):
         talk.when_quiet(lambda: _take_in(talk, command))
-    elif mail.refused and not mail.up:
+    elif not mail.up:  # a chunk that upstream refuses is for some servers none
         _no_recipients(talk, mail, command)
     else:
         _pass(talk, mail, command)
+
+
+def _passes(talk: Talk, mail: Mail) -> bool:
+    """Its chunks can go up as they are."""
+    if mail.discard or mail.unsettled or way(talk.chain) is not Way.PASS:
+        return False
+    if "CHUNKING" not in talk.offer.upstream:
+        return False
+    return mail.binary or talk.rules.smtp.bare_newline != "normalize"  # else sizes would change
 
 
 def _needs_count(talk: Talk, command: Bdat) -> bool:
@@ -58,13 +69,20 @@ def _no_recipients(talk: Talk, mail: Mail, command: Bdat) -> None:
 
 
 def _pass(talk: Talk, mail: Mail, command: Bdat) -> None:
-    """The command goes up at once; the client is read on, since the chunk follows whatever the answer."""
+    """The command goes up at once; the client is read on, since the chunk follows whatever the answer.
+
+    But if it alone ends the text, it waits until a CR at the end of the chunk before it was objected to.
+    """
     assert talk.upstream is not None
     stamped = command.raw if mail.chunked else _stamped(command, field(talk, mail))
-    mail.chunked = True
-    passing = Passing(talk, mail, command.last)
+    if not mail.chunked:
+        mail.transaction.envelope.fix()  # upstream would lose this chunk if it were asked anew
+        mail.chunked = True
+    ends = command.last and not command.size
+    passing = Passing(talk, mail, command.last, withheld=stamped if ends else b"")
     if talk.expect(passing.slot):
-        talk.upstream.write(stamped)
+        if not ends:
+            talk.upstream.write(stamped)
         _begin(talk, passing)
         talk.release("turn")
 
@@ -83,20 +101,23 @@ def _take_in(talk: Talk, command: Bdat) -> None:
         swallow(talk, talk.needs_mail())
     elif not mail.up and not mail.dropped:
         _no_recipients(talk, mail, command)
-    elif mail.discard is None and mail.up and way(talk.chain) is Way.PASS:
+    elif mail.up and _passes(talk, mail):
         _pass(talk, mail, command)
     else:
         mail.chunked = True
-        if not isinstance(mail.collecting, Collecting):
-            mail.collecting = Collecting(talk, mail, discarded(mail))
-        mail.collecting.begin(command)
-        _begin(talk, mail.collecting)
+        mail.collecting = collecting = Collecting(talk, mail)
+        _collect(talk, collecting, command)
+
+
+def _collect(talk: Talk, collecting: "Collecting", command: Bdat) -> None:
+    collecting.begin(command)
+    _begin(talk, collecting)
+    talk.keeps_waiting = not collecting.amid_data
 
 
 def _begin(talk: Talk, taker: "Passing | Collecting") -> None:
     talk.taker = taker
     talk.unfinished = True
-    talk.keeps_waiting = isinstance(taker, Collecting)
     talk.session.state = "text"
 
 
@@ -122,36 +143,38 @@ class Swallowing:
 class Passing:
     """Nobody looks: the octets of one chunk go up as they come."""
 
-    __slots__ = ("_ending", "_last", "_mail", "_refusal", "_talk", "slot")
+    __slots__ = ("_ending", "_last", "_mail", "_screen", "_talk", "_withheld", "slot")
 
-    def __init__(self, talk: Talk, mail: Mail, last: bool) -> None:
+    def __init__(self, talk: Talk, mail: Mail, last: bool, *, withheld: bytes) -> None:
         self._talk = talk
         self._mail = mail
         self._last = last
-        self._refusal: Answer | None = None
+        self._withheld = withheld
+        self._screen = mail.screened(talk.rules)
         self._ending = Ending(talk, mail)
         self.slot = Awaited(VERB if last else "BDAT", self._replied)
 
     def take(self, event: Chunk) -> None:
-        talk, mail = self._talk, self._mail
-        if self._refusal is None:
+        talk, mail, refusal = self._talk, self._mail, self._screen.refusal
+        if refusal is None:
             mail.transaction.size += len(event.octets)
-            self._refusal = objection(talk, mail, event.octets, end=event.end and self._last)
-            if self._refusal is not None:
-                self._abort(self._refusal.text)
-            elif event.octets:
+            octets = self._screen.look(event.octets, end=event.end and self._last)
+            refusal = self._screen.refusal
+            if refusal is not None:
+                self._abort(refusal.text)
+            elif octets or self._withheld:
                 assert talk.upstream is not None
-                talk.upstream.write(event.octets)
+                talk.upstream.write(self._withheld + octets)
         if not event.end:
             return
         talk.taker = None
         talk.unfinished = False
-        if self._refusal is None:
+        if refusal is None:
             self._complete()
         elif talk.mail is mail:
-            conclude(talk, talk.words(self._refusal), last=self._last)
+            conclude(talk, talk.words(refusal), last=self._last)
         else:  # MAIL was refused meanwhile
-            talk.refuse(self._refusal)
+            talk.refuse(refusal)
 
     def _complete(self) -> None:
         talk = self._talk
@@ -190,68 +213,57 @@ class Passing:
 
 
 class Collecting:
-    """Somebody looks, or the message shall be dropped: chunks are taken in until the last one is here.
+    """The chunks of a text that is judged first, dropped, or put in another framing.
 
     A 250 for a chunk that isn't the last promises nothing about the message (RFC 3030 2).
     """
 
-    __slots__ = ("_chunk", "_complete", "_decision", "_discard", "_mail", "_refusal", "_talk")
+    __slots__ = ("_chunk", "_intake", "_mail", "_talk")
 
-    def __init__(self, talk: Talk, mail: Mail, discard: Decision | None) -> None:
+    def __init__(self, talk: Talk, mail: Mail) -> None:
         self._talk = talk
         self._mail = mail
-        self._discard = discard
+        self._intake = Intake(talk, mail, discarded(mail))
         self._chunk: Bdat | None = None
-        self._complete = False
-        self._refusal = b""
-        self._decision: Decision | None = None
-        if discard is None:
-            stamped = partial(stamp, talk, mail)
-            mail.carrier = Carrier(talk, mail.transaction, Way.WHOLE, self._judged, made=stamped)
+
+    @property
+    def amid_data(self) -> bool:
+        """What was taken of the text goes up by DATA, so upstream waits for no command."""
+        return self._mail.amid_data
 
     def begin(self, command: Bdat) -> None:
         """Another chunk."""
         self._chunk = command
 
     def take(self, event: Chunk) -> None:
-        talk, mail = self._talk, self._mail
-        assert self._chunk is not None
-        last = self._chunk.last
-        mail.transaction.size += len(event.octets)
-        if not self._refusal and mail.carrier is not None:
-            refusal = objection(talk, mail, event.octets, end=event.end and last)
-            if refusal is not None:
-                self._refuse(talk.words(refusal), None)
-            else:
-                mail.carrier.feed(event.octets)
-        if not event.end:
-            return
-        talk.taker = None
-        talk.unfinished = False
-        if self._refusal:
-            conclude(talk, self._refusal, self._decision, last=last)
-        elif last:
-            self._end()
-        else:
-            talk.answer(talk.words(Answer(250, "2.0.0", f"{self._chunk.size} octets received")))
+        talk, chunk = self._talk, self._chunk
+        assert chunk is not None
+        if event.end:
+            talk.taker = None
+            talk.unfinished = self.amid_data
+        if self._intake.take(event.octets, due=event.end, last=chunk.last):
+            talk.answer(talk.words(Answer(250, "2.0.0", f"{chunk.size} octets received")))
 
-    def _end(self) -> None:
-        talk, mail = self._talk, self._mail
-        self._complete = True
-        if self._discard is not None:
-            conclude(talk, talk.words(words.ACCEPTED), self._discard)
-        elif mail.carrier is not None:
-            mail.carrier.end()
 
-    def _judged(self, decision: Decision | None) -> None:
-        if decision is not None:
-            self._refuse(self._talk.words(words.refusal(decision)), decision)
-            if self._complete:
-                conclude(self._talk, self._refusal, decision)
-        else:
-            self._talk.unfinished = True
-            Sending(self._talk, self._mail).bdat()
+def amid_data(talk: Talk, command: Command) -> bool:
+    """Between the chunks of a text that goes up by DATA, where a command would be taken for text.
 
-    def _refuse(self, reply: bytes, decision: Decision | None) -> None:
-        self._refusal, self._decision = reply, decision
-        self._mail.close()
+    True if it was answered here. Who ends the transaction ends upstream's connection: there is no other
+    way to call back a text that has begun.
+    """
+    if command.verb == "BDAT":
+        return False
+    if command.verb == "NOOP":
+        talk.answer(talk.words(words.ACCEPTED))
+    elif command.verb in ENDING_VERBS:
+        talk.orphan(f"{command.verb} in the middle of a text")
+        talk.forget_mail()
+        return False
+    else:
+        talk.refuse(words.IN_TEXT)
+    return True
+
+
+def answered_here(talk: Talk, verb: str) -> bool:
+    """A chunk of a text that was refused already, so nobody upstream has to hear of it."""
+    return verb == "BDAT" and talk.mail is not None and talk.mail.collecting is not None

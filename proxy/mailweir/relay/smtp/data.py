@@ -6,19 +6,20 @@ than one message in it (SMTP smuggling).
 
 from functools import partial
 
-from mailweir.relay.carry import Carrier, Way, way
+from mailweir.relay.carry import Way, way
 from mailweir.relay.smtp import words
 from mailweir.relay.smtp.ending import conclude, expect_end
 from mailweir.relay.smtp.envelope import after_reset, no_transaction
+from mailweir.relay.smtp.intake import Intake
 from mailweir.relay.smtp.mail import Mail
-from mailweir.relay.smtp.sending import Sending
+from mailweir.relay.smtp.screen import Screen
 from mailweir.relay.smtp.talk import Awaited, Talk
-from mailweir.relay.smtp.trace import field, stamp
+from mailweir.relay.smtp.trace import field
 from mailweir.relay.smtp.words import Answer
 from mailweir.verdict import Decision, Discard
 from mailweir.wire.dots import unstuff
 from mailweir.wire.smtp import Command, Reply, Text
-from mailweir.wire.smtp_text import stuffing
+from mailweir.wire.smtp_text import DotWriter, stuffing
 
 EARLY = "upstream refused a text before its end"
 GO_AHEAD = Answer(354, "", "end data with <CR><LF>.<CR><LF>")
@@ -34,7 +35,7 @@ def _data(talk: Talk, command: Command) -> None:
         no_transaction(talk, command)
     elif mail.chunked or mail.binary:
         talk.refuse(words.MIXED)
-    elif mail.discard or mail.dropped or way(talk.chain) is not Way.PASS:
+    elif mail.discard or mail.dropped or mail.unsettled or way(talk.chain) is not Way.PASS:
         if command.arguments:
             talk.refuse(words.BAD_ARGUMENTS)
         else:
@@ -53,8 +54,8 @@ def no_recipients(talk: Talk, mail: Mail) -> None:
 
 def _answered(talk: Talk, mail: Mail, reply: Reply) -> None:
     """354 alone makes the client's next octets a text."""
-    if reply.code < 400 and reply.code != 354:  # who knows what it takes the next octets for
-        talk.cut_upstream(f"{reply.code} in answer to DATA")
+    if reply.code < 400 and reply.code != 354:
+        talk.cut_upstream(f"{reply.code} in answer to DATA")  # who knows what it takes the next octets for
         return
     if reply.code >= 400:
         mail.turned_down = reply.raw
@@ -65,7 +66,8 @@ def _answered(talk: Talk, mail: Mail, reply: Reply) -> None:
         talk.cut_upstream("354 without recipients")  # there would be no telling how many replies come
         return
     else:
-        _begin(talk, Passing(talk, mail))
+        screen = mail.screened(talk.rules)
+        _begin(talk, (Mending if screen.mends else Passing)(talk, mail, screen))
     talk.settle(reply.raw)
 
 
@@ -76,18 +78,18 @@ def _take_in(talk: Talk, command: Command) -> None:
         talk.refuse(talk.needs_mail())
     elif not mail.up and not mail.dropped:
         no_recipients(talk, mail)
-    elif mail.discard is None and mail.up and way(talk.chain) is Way.PASS:
+    elif mail.discard is None and mail.up and not mail.unsettled and way(talk.chain) is Way.PASS:
         talk.forward(command.raw, Awaited("DATA", partial(_answered, talk, mail)), barrier=True)
     else:
-        _begin(talk, Judging(talk, mail, discarded(mail)))
+        _begin(talk, Taking(talk, mail, discarded(mail)))
         talk.answer(talk.words(GO_AHEAD))
 
 
-def _begin(talk: Talk, taker: "Passing | Judging") -> None:
+def _begin(talk: Talk, taker: "Passing | Taking") -> None:
     talk.from_client.expect_text()
     talk.taker = taker
     talk.unfinished = True
-    talk.keeps_waiting = isinstance(taker, Judging)
+    talk.keeps_waiting = isinstance(taker, Taking)
     talk.session.state = "text"
 
 
@@ -96,53 +98,39 @@ def discarded(mail: Mail) -> Decision | None:
     return mail.discard or (None if mail.up else Decision(Discard("all recipients"), "mailweir"))
 
 
-def objection(talk: Talk, mail: Mail, octets: bytes, *, end: bool) -> Answer | None:
-    """Why these octets may not go on. Only BODY=BINARYMIME may do without lines.
-
-    `end`: a CR at their end stands alone. So it does if no more follow, and in any piece of a text, since
-    one that an LF might follow is held back until that is here.
-    """
-    limit = talk.rules.message_size
-    if limit and mail.transaction.size > limit:
-        return words.TOO_BIG
-    if not mail.binary and mail.strays.found(octets, end=end):
-        return words.STRAY
-    return mail.hops.objection(octets) if mail.hops is not None else None
-
-
 class Passing:
     """Nobody looks: pieces go up as they come, still stuffed."""
 
-    __slots__ = ("_first", "_mail", "_refusal", "_talk")
+    __slots__ = ("_first", "_mail", "_refusal", "_screen", "_talk")
 
-    def __init__(self, talk: Talk, mail: Mail) -> None:
+    def __init__(self, talk: Talk, mail: Mail, screen: Screen) -> None:
         self._talk = talk
         self._mail = mail
+        self._screen = screen
         self._first = True
         self._refusal = b""
         talk.early = self._turned_down
 
     def take(self, event: Text) -> None:
-        talk, mail = self._talk, self._mail
+        talk = self._talk
         if not self._refusal:
-            mail.transaction.size += len(event.octets) - stuffing(event.octets, at_line_start=self._first)
-            refusal = objection(talk, mail, event.octets, end=True)
+            above = field(talk, self._mail) if self._first else b""
+            octets = self._passed(event)
+            self._first = False
+            refusal = self._screen.refusal
             assert talk.upstream is not None
-            if refusal is not None:
+            if refusal is None:
+                talk.upstream.write(above + octets)
+            else:
                 self._refusal = talk.words(refusal)
                 talk.orphan(refusal.text)
-            elif self._first:
-                talk.upstream.write(field(talk, mail) + event.raw)
-            else:
-                talk.upstream.write(event.raw)
-            self._first = False
         if not event.end:
             return
         talk.taker = None
-        if not self._refusal:
-            expect_end(talk, mail)
-        else:
+        if self._refusal:
             conclude(talk, self._refusal)
+        else:
+            expect_end(talk, self._mail)
 
     def _turned_down(self, reply: bytes) -> None:
         """Upstream has heard enough. The client hears it when it has said all; whether upstream reads the
@@ -151,61 +139,42 @@ class Passing:
         self._refusal = reply
         self._talk.orphan(EARLY)
 
+    def _passed(self, event: Text) -> bytes:
+        octets = event.octets
+        self._mail.transaction.size += len(octets) - stuffing(octets, at_line_start=self._first)
+        self._screen.look(octets, end=True, stuffed=True)
+        return event.raw
 
-class Judging:
+
+class Mending(Passing):
+    """As `Passing`, but lines may begin where the client's did not, so dots are stuffed again."""
+
+    __slots__ = ("_writer",)
+
+    def __init__(self, talk: Talk, mail: Mail, screen: Screen) -> None:
+        super().__init__(talk, mail, screen)
+        self._writer = DotWriter()
+
+    def _passed(self, event: Text) -> bytes:
+        octets = unstuff(event.octets, at_line_start=self._first)
+        self._mail.transaction.size += len(octets)
+        octets = self._writer.write(self._screen.look(octets, end=event.end))
+        return octets + self._writer.end() if event.end else octets
+
+
+class Taking:
     """Somebody looks at the header or at all of it, or it shall be dropped: we have said 354 ourselves."""
 
-    __slots__ = ("_decision", "_ended", "_first", "_mail", "_refusal", "_sending", "_talk")
+    __slots__ = ("_first", "_intake", "_talk")
 
     def __init__(self, talk: Talk, mail: Mail, discard: Decision | None) -> None:
         self._talk = talk
-        self._mail = mail
         self._first = True
-        self._ended = False
-        self._decision = discard
-        self._refusal = b"" if discard is None else talk.words(words.ACCEPTED)
-        self._sending: Sending | None = None
-        if discard is None:
-            stamped = partial(stamp, talk, mail)
-            mail.carrier = Carrier(talk, mail.transaction, way(talk.chain), self._judged, made=stamped)
+        self._intake = Intake(talk, mail, discard)
 
     def take(self, event: Text) -> None:
-        talk, mail = self._talk, self._mail
-        first, self._first = self._first, False
-        self._ended = event.end
+        octets = unstuff(event.octets, at_line_start=self._first)
+        self._first = False
         if event.end:
-            talk.taker = None
-        octets = unstuff(event.octets, at_line_start=first)
-        mail.transaction.size += len(octets)
-        if not self._refusal:
-            refusal = objection(talk, mail, event.octets, end=True)
-            if refusal is not None:
-                self._refuse(talk.words(refusal), None)
-            elif self._sending is not None and self._sending.streams:
-                self._sending.more(event)
-            elif mail.carrier is not None:
-                mail.carrier.feed(octets)
-                if event.end and mail.carrier is not None:
-                    mail.carrier.end()
-        elif event.end:
-            conclude(talk, self._refusal, self._decision)
-
-    def _judged(self, decision: Decision | None) -> None:
-        if decision is None:
-            self._sending = Sending(self._talk, self._mail)
-            self._sending.data(self._turned_down, whole=self._ended)
-        else:
-            self._refuse(self._talk.words(words.refusal(decision)), decision)
-
-    def _turned_down(self, reply: bytes) -> None:
-        """Upstream refused DATA after we had said 354: its reply is the final one."""
-        self._refuse(reply, None)
-
-    def _refuse(self, reply: bytes, decision: Decision | None) -> None:
-        """The message will not leave; where a part of it has, upstream's connection ends without its end."""
-        self._refusal, self._decision = reply, decision
-        if self._sending is not None and self._sending.streams:
-            self._talk.orphan("message refused after it had begun to leave")
-        self._mail.close()
-        if self._ended:
-            conclude(self._talk, reply, decision)
+            self._talk.taker = None
+        self._intake.take(octets, due=event.end, last=True)

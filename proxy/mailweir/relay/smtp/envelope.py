@@ -1,4 +1,4 @@
-"""EHLO, HELO, LHLO, MAIL, RCPT and RSET: who the client says he is, and for whom the message is.
+"""EHLO, HELO, LHLO, MAIL and RSET: who the client says he is, and who sends the message.
 
 Upstream must believe what the client believes. What is refused here never goes up, so later commands of
 the same transaction are answered here too; and where upstream is left waiting for a text that will not
@@ -8,14 +8,15 @@ come, it is owed an RSET before the next transaction (RFC 5321 4.1.4 allows no s
 from collections.abc import Callable
 from functools import partial
 
+from mailweir.envelope import Envelope
 from mailweir.relay.smtp import words
 from mailweir.relay.smtp.dialect import one_line
 from mailweir.relay.smtp.mail import Mail, outcome
 from mailweir.relay.smtp.offer import NOTHING, PARAMETERS, advertise, facts
+from mailweir.relay.smtp.requests import mail_line
 from mailweir.relay.smtp.talk import Awaited, Talk
 from mailweir.relay.smtp.trace import hops
 from mailweir.relay.smtp.words import Answer
-from mailweir.session import Envelope, Recipient
 from mailweir.verdict import Accept, Decision, Discard, printable
 from mailweir.wire.smtp import Command, Reply
 from mailweir.wire.smtp_path import Path, parameters, path
@@ -41,6 +42,7 @@ def hello(talk: Talk, command: Command) -> None:
 def _greeted(talk: Talk, command: Command, sent: bytes, name: str, reply: Reply) -> None:
     """A hello that was accepted also ends the transaction (RFC 5321 4.1.4)."""
     if not reply.positive:
+        _doubts(talk, sent, reply.code)
         talk.settle(reply.raw)
         return
     talk.forget_mail()
@@ -55,6 +57,17 @@ def _greeted(talk: Talk, command: Command, sent: bytes, name: str, reply: Reply)
         octets, talk.offer = advertise(reply.raw, facts(talk.session, talk.chain, talk.rules))
     talk.pipelines = "PIPELINING" in talk.offer.upstream
     talk.settle(octets)
+
+
+def _doubts(talk: Talk, sent: bytes, code: int) -> None:
+    """Tell the keeper of a server that knows no such hello. EHLO alone is unknown to old servers, too."""
+    verb = sent[:4].decode("ascii", "replace").upper()
+    if code in (500, 502) and verb in ("LHLO", "HELO"):
+        spoken, other = ("lmtp", "smtp") if verb == "LHLO" else ("smtp", "lmtp")
+        reason = f"it does not seem to speak {spoken}; if it speaks {other}, say `protocol: {other}` of it"
+        talk.log.warning(
+            f"upstream knows no {verb}", upstream=talk.session.upstream, code=code, reason=reason
+        )
 
 
 def mail(talk: Talk, command: Command) -> None:
@@ -85,18 +98,23 @@ def _paid(talk: Talk, reply: Reply) -> None:
 
 
 def _mail(talk: Talk, command: Command) -> None:
+    most = talk.rules.smtp.messages
+    if most and talk.session.transactions >= most:
+        talk.limits.reached("messages_per_session")
+        talk.when_quiet(lambda: talk.goodbye(words.TOO_MANY_MESSAGES, "messages_per_session"))
+        return
     sender = path(command.arguments, b"FROM:")
-    refusal = _objection(talk, sender) if sender is not None else _unreadable(talk, command)
+    refusal = _objection(talk, sender) if sender is not None else unreadable(talk, command)
     if refusal is not None:
         talk.refuse(refusal)
         return
     address, given = sender or Path("", "")
     transaction = talk.session.begin(talk.dialect.stage, talk.clock.seconds())
     transaction.envelope = Envelope(address, given)
-    begun = Mail(transaction)
-    begun.hops = hops(talk)
 
     def asked(decision: Decision | None) -> None:
+        begun = Mail(transaction, command.raw)
+        begun.hops = hops(talk)
         if decision is None or isinstance(decision.verdict, Accept | Discard):
             begun.discard = decision if decision is not None and not decision.passes else None
             _begin(talk, command, begun)
@@ -107,11 +125,14 @@ def _mail(talk: Talk, command: Command) -> None:
 
 
 def _begin(talk: Talk, command: Command, begun: Mail) -> None:
+    envelope = begun.transaction.envelope
+    line = mail_line(command.raw, envelope) if envelope.edited else command.raw
+    envelope.edited = False
     nested = talk.mail is not None
     if not nested:
         talk.mail = begun
         talk.session.state = "mail"
-    talk.forward(command.raw, Awaited("MAIL", partial(_begun, talk, begun)), barrier=nested)
+    talk.forward(line, Awaited("MAIL", partial(_begun, talk, begun)), barrier=nested)
 
 
 def _begun(talk: Talk, begun: Mail, reply: Reply) -> None:
@@ -140,15 +161,21 @@ def _objection(talk: Talk, sender: Path) -> Answer | None:
     if not sender.parameters:
         return None
     given = parameters(sender.parameters)
+    keys = [word.partition("=")[0].upper() for word in sender.parameters.split()]
+    if keys.count("SIZE") > 1 or keys.count("BODY") > 1:  # who knows which of them upstream believes
+        return words.BAD_ARGUMENTS
     size = given.get("SIZE", "")
-    if talk.offer.size and size.isdecimal() and int(size) > talk.offer.size:
+    # RFC 1870 allows 20 digits, and Python would refuse to read thousands
+    if talk.offer.size and size.isdecimal() and (len(size) > 20 or int(size) > talk.offer.size):
+        talk.limits.reached("message_size")
         return words.TOO_BIG
     if given.get("BODY", "").upper() == "BINARYMIME" and _withheld(talk, "BINARYMIME"):
         return words.NO_SUCH_PARAMETER
-    return _parameters(talk, given)
+    return unoffered(talk, given)
 
 
-def _parameters(talk: Talk, given: dict[str, str]) -> Answer | None:
+def unoffered(talk: Talk, given: dict[str, str]) -> Answer | None:
+    """Parameters of what was not offered, though upstream may know them."""
     if any(_withheld(talk, PARAMETERS[key]) for key in given if key in PARAMETERS):
         return words.NO_SUCH_PARAMETER
     return None
@@ -158,63 +185,13 @@ def _withheld(talk: Talk, keyword: str) -> bool:
     return keyword not in talk.offer.keywords
 
 
-def _unreadable(talk: Talk, command: Command) -> Answer | None:
+def unreadable(talk: Talk, command: Command) -> Answer | None:
     """Arguments we can't read are upstream's to refuse, unless plugins would have had to judge them, or a
     parameter that was not offered may hide in them: servers take a tab for a blank.
     """
     said = command.arguments.upper()
     hidden = any(key.encode() in said for key, keyword in PARAMETERS.items() if _withheld(talk, keyword))
     return words.BAD_ARGUMENTS if hidden or talk.chain.filtered else None
-
-
-def rcpt(talk: Talk, command: Command) -> None:
-    after_reset(talk, lambda: _rcpt(talk, command))
-
-
-def _rcpt(talk: Talk, command: Command) -> None:
-    current = talk.mail
-    if current is None:
-        no_transaction(talk, command)
-        return
-    read = path(command.arguments, b"TO:")
-    if read is None:
-        refusal = _unreadable(talk, command)
-    else:
-        refusal = _parameters(talk, parameters(read.parameters)) if read.parameters else None
-    if refusal is None and current.up and talk.upstream_dialect.each and not talk.dialect.each:
-        refusal = words.ALONE  # its reply to the text could not be said to this client
-    if refusal is not None:
-        current.refused = True
-        talk.refuse(refusal)
-        return
-    recipient = Recipient(*(read or Path("", "")))
-    envelope = current.transaction.envelope
-    envelope.recipients.append(recipient)
-
-    def asked(decision: Decision | None) -> None:
-        if talk.mail is not current:  # lost with upstream while a plugin thought
-            talk.refuse(talk.needs_mail())
-        elif decision is None or decision.passes:
-            current.up += 1
-            talk.forward(command.raw, Awaited("RCPT", partial(_answered, talk, current, recipient)))
-        elif isinstance(decision.verdict, Discard):
-            current.dropped.add(recipient)
-            recipient.accepted = True
-            talk.stopped(decision, "rcpt_to")
-        else:
-            current.refused = True
-            current.no(recipient, talk.stopped(decision, "rcpt_to"), decision)
-
-    talk.ask(asked, "rcpt_to", session=talk.session, envelope=envelope, recipient=recipient)
-
-
-def _answered(talk: Talk, current: Mail, recipient: Recipient, reply: Reply) -> None:
-    if reply.positive:
-        recipient.accepted = True
-    else:
-        current.up -= 1
-        current.no(recipient, reply.raw)
-    talk.settle(reply.raw)
 
 
 def rset(talk: Talk, command: Command) -> None:

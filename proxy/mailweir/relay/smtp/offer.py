@@ -29,6 +29,7 @@ class How(Enum):
     STRIP = "never offered"
     OWN = "ours to say, whatever upstream says"
     REWRITE = "as upstream says, with another value"
+    VERIFIED = "as upstream says, where nobody can listen in, and upstream has shown who it is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ KEYWORDS: dict[str, Row] = {
     "AUTH": Row(How.REWRITE, "not every mechanism survives two connections"),
     "8BITMIME": Row(How.PASS, "to offer it ourselves we would have to re-encode"),
     "SMTPUTF8": Row(How.PASS, "RFC 6531"),
-    "CHUNKING": Row(How.PASS, "RFC 3030"),
+    "CHUNKING": Row(How.OWN, "RFC 3030; where upstream has none, chunks become the text of a DATA"),
     "BINARYMIME": Row(How.UNSEEN, "DATA can't carry it, and plugins expect lines"),
     "ENHANCEDSTATUSCODES": Row(How.PASS, "codes can't be invented for upstream's replies"),
     "DSN": Row(How.PASS, "RFC 3461"),
@@ -54,7 +55,7 @@ KEYWORDS: dict[str, Row] = {
     "NO-SOLICITING": Row(How.PASS, "RFC 3865"),
     "MTRK": Row(How.PASS, "RFC 3885"),
     "SUBMITTER": Row(How.PASS, "RFC 4405"),
-    "LIMITS": Row(How.PASS, "RFC 9422; upstream's limits are ours"),
+    "LIMITS": Row(How.REWRITE, "RFC 9422; upstream's limits and ours, the smaller of two"),
     "RRVS": Row(How.PASS, "RFC 7293"),
     "ETRN": Row(How.PASS, "RFC 1985; a command and a reply"),
     "HELP": Row(How.PASS, "RFC 5321"),
@@ -62,8 +63,8 @@ KEYWORDS: dict[str, Row] = {
     "EXPN": Row(How.PASS, "RFC 5321"),
     "CONNEG": Row(How.UNSEEN, "RFC 4141; content is converted on its way"),
     "CONPERM": Row(How.UNSEEN, "RFC 4141; content is converted on its way"),
-    "REQUIRETLS": Row(How.STRIP, "a promise about every hop, which needs a verified upstream (RFC 8689)"),
-    "BURL": Row(How.STRIP, "the server fetches text that nobody here sees, by a secret URL (RFC 4468)"),
+    "BURL": Row(How.UNSEEN, "RFC 4468; the server fetches text that nobody here sees"),
+    "REQUIRETLS": Row(How.VERIFIED, "RFC 8689; a promise about every hop"),
     "CHECKPOINT": Row(How.STRIP, "a text could begin in its middle (RFC 1845)"),
     "ATRN": Row(How.STRIP, "client and server change places (RFC 2645)"),
     "TURN": Row(How.STRIP, "client and server change places"),
@@ -80,46 +81,73 @@ KEYWORDS: dict[str, Row] = {
     "XEXCH50": Row(How.STRIP, "raw octets behind a command"),
     "XSHADOW": Row(How.STRIP, "between Exchange servers"),
     "XOORG": Row(How.STRIP, "between Exchange servers"),
-    "XPROXY": Row(How.STRIP, "between Exchange servers"),
-    "XPROXYFROM": Row(How.STRIP, "between Exchange servers"),
-    "XPROXYTO": Row(How.STRIP, "between Exchange servers"),
+    "XPROXY": Row(How.STRIP, "between Exchange servers; so is all that begins with it"),
     "X-EXPS": Row(How.STRIP, "AUTH by another name"),
     "X-ANONYMOUSTLS": Row(How.STRIP, "STARTTLS by another name"),
     "X-LINK2STATE": Row(How.STRIP, "raw octets behind a command"),
 }
 
-STRIPPED_VERBS = {keyword for keyword, row in KEYWORDS.items() if row.how is How.STRIP}
-"""Commands that are refused although upstream may know them."""
 
-PARAMETERS = {"XRCPTFORWARD": "XRCPTFORWARD", "IGNOREQUOTA": "IGNOREQUOTA", "REQUIRETLS": "REQUIRETLS"}
-PARAMETERS |= {"TRANSID": "CHECKPOINT", "CONPERM": "CONPERM", "CONNEG": "CONNEG"}
+def row(keyword: str) -> Row | None:
+    """What becomes of a keyword in capitals; None if we don't know it."""
+    return KEYWORDS.get("XPROXY" if keyword.startswith("XPROXY") else keyword)
+
+
+def stripped(verb: str) -> bool:
+    """A command that is refused although upstream may know it."""
+    known = row(verb)
+    return known is not None and known.how is How.STRIP
+
+
+PARAMETERS = {
+    "ALT-ADDRESS": "UTF8SMTP",
+    "CONNEG": "CONNEG",
+    "CONPERM": "CONPERM",
+    "IGNOREQUOTA": "IGNOREQUOTA",
+    "REQUIRETLS": "REQUIRETLS",
+    "TRANSID": "CHECKPOINT",
+    "XOORG": "XOORG",
+    "XRCPTFORWARD": "XRCPTFORWARD",
+    "XSHADOW": "XSHADOW",
+}
 """Parameters of MAIL and RCPT that may be used only if this keyword was offered; there are no others of
 which upstream might offer the keyword while we don't, but BODY=BINARYMIME."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the offer depends on, besides upstream."""
+    """What the offer depends on, besides upstream.
+
+    `looked_at` by plugins or `traced` by us, a message may grow. `messages` of a session and `recipients` of a message are
+    limits of ours; 0 is none.
+    """
 
     starttls: bool = False
     plaintext: bool = True
+    verified: bool = False
     looked_at: bool = False
     traced: bool = False
     asked: bool = False
     message_size: int = 0
+    messages: int = 0
+    recipients: int = 0
     refuse_unknown: bool = False
 
 
 def facts(session: Session, chain: Chain, rules: Rules) -> Facts:
     """Those of one session as it stands."""
     clear = session.client_tls is None
+    alone = rules.smtp.verdicts == "single" or rules.smtp.upstream_protocol == "lmtp"
     return Facts(
         starttls=clear and rules.starttls,
         plaintext=rules.plaintext(session),
+        verified=not clear and session.upstream_tls is not None and rules.upstream_verified,
         looked_at=way(chain) is not Way.PASS,
         traced=rules.smtp.trace == "received",
         asked=chain.listens("login"),
         message_size=rules.message_size,
+        messages=rules.smtp.messages,
+        recipients=1 if alone and session.protocol == "smtp" else rules.smtp.recipients,
         refuse_unknown=rules.refuse_unknown,
     )
 
@@ -169,8 +197,7 @@ def advertise(raw: bytes, facts: Facts) -> tuple[bytes, Offer]:
         text = _line(*_split(line), line[4:], theirs, facts)
         if text is not None:
             kept.append(text)
-    if "PIPELINING" not in theirs:
-        kept.append(b"PIPELINING")
+    kept += [keyword for keyword in (b"PIPELINING", b"CHUNKING") if keyword.decode() not in theirs]
     if facts.starttls and "STARTTLS" not in theirs:
         kept.append(b"STARTTLS")
     code = lines[-1][:3]
@@ -193,15 +220,24 @@ def _offer(reply: bytes, theirs: dict[str, str]) -> Offer:
 
 def _line(keyword: str, value: str, text: bytes, theirs: dict[str, str], facts: Facts) -> bytes | None:
     """What of upstream's line is offered; None if nothing is."""
-    row = KEYWORDS.get(keyword)
-    if row is None:
+    known = row(keyword)
+    if known is None:
         return None if facts.refuse_unknown else text
-    if row.how is How.UNSEEN and (facts.looked_at or (keyword == "BINARYMIME" and "CHUNKING" not in theirs)):
+    if known.how is How.VERIFIED and not facts.verified:
         return None
-    if row.how is How.STRIP or (keyword == "STARTTLS" and not facts.starttls):
+    if known.how is How.UNSEEN and (facts.looked_at or _impossible(keyword, theirs, facts)):
+        return None
+    if known.how is How.STRIP or (keyword == "STARTTLS" and not facts.starttls):
         return None
     rewrite = _REWRITES.get(keyword)
     return text if rewrite is None else rewrite(text, value, facts)
+
+
+def _impossible(keyword: str, theirs: dict[str, str], facts: Facts) -> bool:
+    """BINARYMIME needs BDAT (RFC 3030 3); what BURL fetches nobody here can measure or put a field before."""
+    if keyword == "BURL":
+        return facts.traced or facts.message_size > 0
+    return keyword == "BINARYMIME" and "CHUNKING" not in theirs
 
 
 def _size(text: bytes, value: str, facts: Facts) -> bytes:
@@ -212,6 +248,20 @@ def _size(text: bytes, value: str, facts: Facts) -> bytes:
     if not limits or str(min(limits)) == value:
         return text
     return b"SIZE %d" % min(limits)
+
+
+def _limits(text: bytes, value: str, facts: Facts) -> bytes:
+    """Per name the smaller one (RFC 9422 3); a name that we don't know stays as it is."""
+    ours = {"MAILMAX": facts.messages, "RCPTMAX": facts.recipients}
+    given = text.decode("latin-1").split()[1:]
+    kept = []
+    for said in given:
+        name, _, number = said.partition("=")
+        limit = ours.pop(name.upper(), 0)
+        lower = limit and not (number.isdecimal() and 0 < int(number) <= limit)
+        kept.append(f"{name}={limit}" if lower else said)
+    kept += [f"{name}={limit}" for name, limit in ours.items() if limit]
+    return text if kept == given else b"LIMITS " + " ".join(kept).encode("latin-1")
 
 
 def _auth(text: bytes, value: str, facts: Facts) -> bytes | None:
@@ -229,7 +279,11 @@ def _usable(mechanism: str, facts: Facts) -> bool:
     )
 
 
-_REWRITES: dict[str, Callable[[bytes, str, Facts], bytes | None]] = {"SIZE": _size, "AUTH": _auth}
+_REWRITES: dict[str, Callable[[bytes, str, Facts], bytes | None]] = {
+    "SIZE": _size,
+    "AUTH": _auth,
+    "LIMITS": _limits,
+}
 
 _KEYWORD = re.compile(rb"...[ -]?(AUTH(?==)|[^ ]*+)[ =]?(.*)", re.IGNORECASE | re.DOTALL)
 

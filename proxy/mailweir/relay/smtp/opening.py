@@ -1,12 +1,14 @@
 """From a connection to the first command that may go up, and STARTTLS on both legs (RFC 3207).
 
 TLS towards upstream is brought about before the client is greeted, so nothing of the client's ever goes up
-in clear; the client then hears upstream's own greeting.
+in clear (where `opportunistic`: only to a server that offers no STARTTLS, not to one that fails at it); the
+client then hears upstream's own greeting.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
+from mailweir.relay import securing
 from mailweir.relay.smtp import words
 from mailweir.relay.smtp.offer import NOTHING, upstream_keywords
 from mailweir.relay.smtp.talk import Awaited, Talk
@@ -28,10 +30,6 @@ class Opening(ABC):
     def welcomed(self, greeting: Reply) -> None:
         """Upstream has greeted, and it stands in TLS if it must; the greeting may be a refusal if not."""
 
-    @abstractmethod
-    def refused(self, refusal: Answer, reason: str) -> None:
-        """Upstream can't be spoken to: end the session."""
-
     def begin(self) -> None:
         """Upstream is connected."""
         self.talk.session.state = "greeting"
@@ -51,7 +49,7 @@ class Opening(ABC):
 
     def _greeted(self, reply: Reply) -> None:
         talk = self.talk
-        if talk.rules.upstream_tls != "starttls":
+        if talk.rules.upstream_tls not in ("starttls", "opportunistic"):
             self.welcomed(reply)
         elif not reply.positive:  # nothing of the client's may go up in clear, not even behind a 554
             talk.part(reply.raw, "upstream refused the session")
@@ -61,22 +59,18 @@ class Opening(ABC):
             self.next(hello, self._announced)
 
     def _announced(self, reply: Reply) -> None:
-        if not reply.positive or "STARTTLS" not in upstream_keywords(reply.raw):
-            self.refused(words.NO_TLS_UPSTREAM, "upstream offers no TLS")
-        else:
+        if reply.positive and "STARTTLS" in upstream_keywords(reply.raw):
             self.next(b"STARTTLS\r\n", self._agreed)
+        elif self.talk.rules.upstream_tls == "opportunistic":
+            self.welcomed(self._greeting)
+        else:
+            self.talk.unreachable("upstream offers no STARTTLS", insecure=True)
 
     def _agreed(self, reply: Reply) -> None:
-        talk = self.talk
-        assert talk.upstream is not None
-        if reply.code != 220:
-            self.refused(words.NO_TLS_UPSTREAM, "upstream refused STARTTLS")
-        elif talk.from_upstream.pending:
-            talk.broke_rules("upstream", ProtocolError("octets in clear behind STARTTLS"))
-            talk.unfinished = True  # nothing said in clear may be taken for an answer: abort
-            self.refused(words.NO_TLS_UPSTREAM, "upstream sent octets in clear behind STARTTLS")
+        if reply.code == 220:
+            securing.switch(self.talk, "STARTTLS")
         else:
-            talk.upstream.start_tls()
+            self.talk.unreachable(f"upstream refused STARTTLS: {words.shown(reply.raw)}", insecure=True)
 
 
 class First(Opening):
@@ -97,11 +91,6 @@ class First(Opening):
         talk.client.write(greeting.raw)
         talk.greeted()
         talk.at_border()
-
-    def refused(self, refusal: Answer, reason: str) -> None:
-        talk = self.talk
-        talk.warn_of_upstream(reason)
-        talk.part(talk.words(in_greeting(refusal, talk.rules.hostname)), reason)
 
 
 def in_greeting(refusal: Answer, hostname: str) -> Answer:

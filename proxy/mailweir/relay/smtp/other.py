@@ -1,14 +1,15 @@
 """NOOP, VRFY, EXPN, HELP, ETRN, QUIT - and verbs that we don't know.
 
 What answer an unknown verb gets, and what follows it, can't be known either. So it either never goes up,
-or the session turns into raw octets as soon as its framing is in doubt.
+or the client is read no further until upstream's answer has told: 3yz turns the session into raw octets.
+What stands behind it in a group is no sign that more belongs to it, or anybody could bring XCLIENT past us.
 """
 
 from collections.abc import Callable
 from functools import partial
 
 from mailweir.relay.smtp import words
-from mailweir.relay.smtp.offer import STRIPPED_VERBS
+from mailweir.relay.smtp.offer import stripped
 from mailweir.relay.smtp.talk import VERBS, Awaited, Talk
 from mailweir.session import Command as Asked
 from mailweir.verdict import Decision
@@ -42,7 +43,7 @@ def _parted(talk: Talk, reply: Reply) -> None:
 
 
 def unknown(talk: Talk, command: Command) -> None:
-    if command.verb in STRIPPED_VERBS:
+    if stripped(command.verb):
         talk.refuse(words.DISABLED)
     elif talk.rules.refuse_unknown or not command.verb.isalpha():
         talk.refuse(words.UNKNOWN)
@@ -81,12 +82,8 @@ def _forward(talk: Talk, verb: str, octets: bytes) -> None:
 
 
 def _try(talk: Talk, verb: str, octets: bytes) -> None:
-    """Send an unknown command up. In a group it can't be told where its answer ends: splice."""
     if talk.upstream is None:
         talk.reach(partial(_try, talk, verb, octets))
-    elif talk.from_client.pending and talk.pipelines:
-        talk.upstream.write(octets)
-        _splice(talk)
     else:
         talk.forward(octets, Awaited(verb, partial(_answered, talk)), barrier=True)
 

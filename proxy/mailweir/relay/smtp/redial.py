@@ -16,11 +16,15 @@ from mailweir.relay.smtp.ending import VERB as END
 from mailweir.relay.smtp.offer import KEYWORDS, How, Offer, upstream_keywords
 from mailweir.relay.smtp.opening import Opening
 from mailweir.relay.smtp.talk import Talk
-from mailweir.relay.smtp.words import Answer
 from mailweir.wire.smtp import Reply, ReplyReader
 
 UNANSWERED = {"MAIL": words.LOST_COMMAND, "RCPT": words.LOST_COMMAND, "DATA": words.LOST_COMMAND}
-UNANSWERED |= {"BDAT": words.LOST_COMMAND, "RSET": words.ACCEPTED, "NOOP": words.ACCEPTED}
+UNANSWERED |= {
+    "BDAT": words.LOST_COMMAND,
+    "BURL": words.LOST_COMMAND,
+    "RSET": words.ACCEPTED,
+    "NOOP": words.ACCEPTED,
+}
 """What is said to commands that upstream took with it; the session ends with it at any other. A transaction
 that is no more needs no RSET. Never 5yz: the client would take that for the fate of its message."""
 
@@ -32,7 +36,7 @@ def lawful(talk: Talk) -> bool:
 
 def outlive(talk: Talk, reason: str) -> bool:
     """Upstream's connection was lost. If the session can go on, answer for upstream all that is open."""
-    if talk.closing or talk.opening is not None or talk.unfinished or not lawful(talk):
+    if talk.closing or talk.opening is not None or talk.unfinished or talk.errands or not lawful(talk):
         return False
     open_verbs = {slot.verb for slot in talk.ledger if slot.local is None and not slot.hidden}
     if not open_verbs <= UNANSWERED.keys() | {END}:
@@ -74,10 +78,10 @@ def reach(talk: Talk, then: Callable[[], None], *, greets: bool) -> None:
         talk.dial_again(ReplyReader())
 
 
-def failed(talk: Talk, reason: str) -> None:
-    """It could not be reached again."""
+def failed(talk: Talk, reason: str, *, insecure: bool) -> None:
+    """It could not be reached again, or not with the TLS that it must be spoken to with."""
     talk.warn_of_upstream(reason)
-    talk.goodbye(words.UNAVAILABLE, reason)
+    talk.goodbye(words.NO_TLS_UPSTREAM if insecure else words.UNAVAILABLE, reason)
 
 
 class Again(Opening):
@@ -93,23 +97,23 @@ class Again(Opening):
 
     def welcomed(self, greeting: Reply) -> None:
         if not greeting.positive:
-            self.refused(words.UNAVAILABLE, "upstream refused the session")
+            self._refused("upstream refused the session")
         elif self._hello:
             self.next(self._hello, self._known)
         else:
             self._stand()
 
-    def refused(self, refusal: Answer, reason: str) -> None:
+    def _refused(self, reason: str) -> None:
         self.talk.warn_of_upstream(reason)
-        self.talk.goodbye(refusal, reason)
+        self.talk.goodbye(words.UNAVAILABLE, reason)
 
     def _known(self, reply: Reply) -> None:
         talk = self.talk
         now = upstream_keywords(reply.raw)
         if not reply.positive:
-            self.refused(words.UNAVAILABLE, "upstream refused the client's hello")
+            self._refused("upstream refused the client's hello")
         elif not covers(now, talk.offer):
-            self.refused(words.UNAVAILABLE, "upstream offers less than before")
+            self._refused("upstream offers less than before")
         else:
             talk.offer = replace(talk.offer, upstream=now)
             talk.pipelines = "PIPELINING" in now
@@ -127,6 +131,8 @@ class Again(Opening):
 
 def covers(now: Mapping[str, str], before: Offer) -> bool:
     """Upstream offers all of what the client was offered, and not less of it."""
+    if "BINARYMIME" in before.keywords and "CHUNKING" not in now:
+        return False  # no DATA can carry that
     return all(
         keyword in now and _as_much(keyword, now[keyword], before.upstream.get(keyword, ""))
         for keyword in before.keywords

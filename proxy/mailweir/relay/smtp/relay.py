@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from mailweir.relay.smtp import auth, bdat, data, envelope, opening, other, redial, timers, words
+from mailweir.relay.smtp import auth, bdat, burl, data, envelope, opening, other, rcpt, redial, timers, words
 from mailweir.relay.smtp.ending import VERB as END
 from mailweir.relay.smtp.limits import IDLERS
 from mailweir.relay.smtp.talk import Talk
@@ -19,10 +19,11 @@ HANDLERS: dict[str, Handler] = {
     "HELO": envelope.hello,
     "LHLO": envelope.hello,
     "MAIL": envelope.mail,
-    "RCPT": envelope.rcpt,
+    "RCPT": rcpt.rcpt,
     "RSET": envelope.rset,
     "DATA": data.data,
     "BDAT": bdat.bdat,
+    "BURL": burl.burl,
     "AUTH": auth.auth,
     "STARTTLS": opening.starttls,
     "QUIT": other.quit,
@@ -39,7 +40,7 @@ FINAL = HANDLERS.keys() - {"DATA", "AUTH"} | {"greeting", "opening", END}
 BEFORE_TLS = {"NOOP", "EHLO", "HELO", "LHLO", "STARTTLS", "QUIT", "RSET"}
 """What a session that must use TLS may say in clear (RFC 3207 4)."""
 
-AFTER_HELLO = {"MAIL", "RCPT", "DATA", "BDAT", "AUTH"}
+AFTER_HELLO = {"MAIL", "RCPT", "DATA", "BDAT", "BURL", "AUTH"}
 """What needs another hello after STARTTLS."""
 
 
@@ -62,7 +63,9 @@ class SmtpRelay(Talk):
                 return
         elif self.mail is not None and verb in ("DATA", "BDAT"):
             limits.busy()
-        if self.upstream is None and not redial.lawful(self):
+        if self.mail is not None and self.mail.amid_data and bdat.amid_data(self, event):
+            return
+        if self.upstream is None and not redial.lawful(self) and not bdat.answered_here(self, verb):
             self._orphan(verb)
             return
         refusal = self._too_early(verb)
@@ -138,17 +141,17 @@ class SmtpRelay(Talk):
     def reach(self, then: Callable[[], None], *, greets: bool = False) -> None:
         redial.reach(self, then, greets=greets)
 
-    def unreachable(self, reason: str) -> None:
+    def unreachable(self, reason: str, *, insecure: bool = False) -> None:
         if self._greeted:
-            redial.failed(self, reason)
+            redial.failed(self, reason, insecure=insecure)
         else:
-            super().unreachable(reason)
+            super().unreachable(reason, insecure=insecure)
 
     def outlives(self, reason: str) -> bool:
         return redial.outlive(self, reason)
 
-    def refuse_session(self, decision: Decision | None, reason: str) -> None:
-        octets = words.greeting(decision, self.rules.hostname, self.session.id)
+    def refuse_session(self, decision: Decision | None, reason: str, *, insecure: bool = False) -> None:
+        octets = words.greeting(decision, self.rules.hostname, self.session.id, insecure=insecure)
         self.part(octets, f"refused by {decision.plugin}" if decision else reason)
 
     def on_client_error(self, error: ProtocolError) -> None:

@@ -27,7 +27,7 @@ from mailweir.wire.smtp import Chunk, CommandReader, Reply, ReplyReader, Respons
 
 Content = Text | Chunk | Response
 VERBS = (
-    *("EHLO", "HELO", "LHLO", "MAIL", "RCPT", "DATA", "BDAT", "RSET", "NOOP", "QUIT"),
+    *("EHLO", "HELO", "LHLO", "MAIL", "RCPT", "DATA", "BDAT", "BURL", "RSET", "NOOP", "QUIT"),
     *("VRFY", "EXPN", "HELP", "ETRN", "AUTH", "STARTTLS"),
 )
 
@@ -52,9 +52,6 @@ class Step(Protocol):
     def secured(self) -> None:
         """Upstream's handshake succeeded."""
 
-    def refused(self, refusal: Answer, reason: str) -> None:
-        """Upstream can't be spoken to: end the session."""
-
 
 class Awaited(Slot):
     """A command that upstream will answer; `then` is handed the reply while the slot is still the oldest."""
@@ -75,6 +72,7 @@ class Talk(Conversation):
     refusal that upstream says in the middle of a text. `upstream` is None while the session has none
     (`redial`). `hello` is what upstream was told of the client last, `welcomed`: its first greeting was a
     welcome. `forsaken`: the client believes in a transaction that was lost with upstream's connection.
+    `errands`: how many of ours (`errand`) the client waits for, so that it has no command open.
     `keeps_waiting`: upstream waits at a command for a text of which nothing has gone up yet, since when was
     it `reminded` of us.
     """
@@ -83,7 +81,9 @@ class Talk(Conversation):
     from_upstream: ReplyReader
 
     def __init__(self, meeting: Meeting) -> None:
-        super().__init__(meeting, CommandReader(meeting.rules.command_line), ReplyReader())
+        rules = meeting.rules
+        mend = rules.smtp.bare_newline != "reject"
+        super().__init__(meeting, CommandReader(rules.command_line, mend=mend), ReplyReader())
         self.dialect = DIALECTS[self.session.protocol]
         self.ledger: Ledger[Awaited] = Ledger(self.client.write)
         self.counts = counts(self.session.listener, self.session.protocol)
@@ -104,6 +104,7 @@ class Talk(Conversation):
         self.closing = False
         self.keeps_waiting = False
         self.reminded = 0.0
+        self.errands = 0
         self.limits = Limits(self.session, self.rules.smtp, self.log)
         self._patience.tick = self.limits.tick
         self._waiting: Callable[[], None] | None = None

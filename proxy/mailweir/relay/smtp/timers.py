@@ -40,7 +40,7 @@ def borne(talk: Talk) -> tuple[float, Leg]:
     if talk.pump is not None or (talk.taker is not None and talk.upstream is not None and talk.upstream.full):
         return _bounded(talk, BLOCK), "upstream"
     head = talk.ledger.head
-    if head is not None and talk.taker is None:
+    if head is not None and (talk.taker is None or talk.held()):
         doubtful = talk.ending is not None and talk.ending.doubtful
         return _bounded(talk, GRACE if doubtful else ANSWER.get(head.verb, OTHER)), "upstream"
     return talk.rules.client_idle or IDLE, "client"

@@ -38,14 +38,21 @@ NEEDS_TLS = Answer(530, "5.7.0", "must issue a STARTTLS command first")
 NEEDS_HELLO = Answer(503, "5.5.1", "say hello first")
 NEEDS_MAIL = Answer(503, "5.5.1", "need MAIL first")
 MIXED = Answer(503, "5.5.1", "BDAT and DATA can't be mixed")
+IN_TEXT = Answer(503, "5.5.1", "in the middle of a message; send the rest of it, or RSET")
 NOT_OFFERED = Answer(503, "5.5.1", "CHUNKING was not offered")
 BAD_ARGUMENTS = Answer(501, "5.5.4", "syntax error in arguments")
 NO_SUCH_PARAMETER = Answer(555, "5.5.4", "parameter not offered")
+TOO_MANY_RECIPIENTS = Answer(452, "4.5.3", "too many recipients, send to the others again")
+TOO_MANY_MESSAGES = Answer(421, "4.7.0", "too many messages, start a new session")
 ALONE = Answer(452, "4.5.3", "one recipient at a time, send this one again")
+APART = Answer(452, "4.5.3", "this recipient needs a message of its own, send it again")
 TOO_BIG = Answer(552, "5.3.4", "message too big")
 LOOP = Answer(554, "5.4.6", "routing loop")
 FOLDED = Answer(550, "5.6.0", "message begins with a folded line that belongs to nothing")
 STRAY = Answer(550, "5.6.0", "CR or LF alone in the message; lines end in CRLF")
+HIDDEN_END = Answer(550, "5.6.0", "a line of the message is a dot with something that servers overlook")
+STRAY_CR = Answer(550, "5.6.0", "CR alone in the message; lines end in CRLF")
+NUL = Answer(550, "5.6.0", "NUL in the message")
 UNKNOWN = Answer(500, "5.5.2", "command not recognized")
 DISABLED = Answer(502, "5.5.1", "command not available")
 LOGIN_FIRST_ENCRYPT = Answer(538, "5.7.11", "this mechanism needs an encrypted connection")
@@ -81,13 +88,19 @@ def refusal(decision: Decision, hook: str = "") -> Answer:
     return Answer(verdict.code or usual.code, verdict.status or usual.status, verdict.said or usual.text)
 
 
-def greeting(decision: Decision | None, host: str, session: str) -> bytes:
+def shown(octets: bytes) -> str:
+    """A reply of upstream's as logs may show it."""
+    return printable(octets.decode("utf-8", "replace"))
+
+
+def greeting(decision: Decision | None, host: str, session: str, *, insecure: bool = False) -> bytes:
     """What is said in place of a greeting: 554 for "no", 421 for "not now" (RFC 5321 3.1, RFC 7504).
 
-    Enhanced codes don't stand in a greeting (RFC 2034 4). `decision` None: upstream can't be had.
+    Enhanced codes don't stand in a greeting (RFC 2034 4). `decision` None: upstream can't be had, or not
+    securely.
     """
     if decision is None:
-        code, text = UNAVAILABLE.code, UNAVAILABLE.text
+        code, _, text = NO_TLS_UPSTREAM if insecure else UNAVAILABLE
     else:
         said = refusal(decision, "connected")
         code = 554 if isinstance(decision.verdict, Reject) else 421
