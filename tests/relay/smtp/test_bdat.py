@@ -235,6 +235,17 @@ def test_judged_later(smtp: Make) -> None:
     """)
 
 
+def test_upstream_is_lost_while_the_last_chunk_is_judged(smtp: Make) -> None:
+    """Without an answer the client would take the next reply, to something else, for this one."""
+    answer: Deferred[Any] = Deferred()
+    smtp(Whole(answer), upto="mail").play("""
+        C> BDAT 4 LAST|hi|MAIL FROM:<c@d>
+        U! reset
+        C< 421 4.3.0 lost the server, try again later (s1)
+        C. closed
+    """)
+
+
 def test_refused_at_the_last_chunk(smtp: Make) -> None:
     whole = Whole(Reject("no"))
     smtp(whole, upto="mail").play("""

@@ -240,8 +240,8 @@ class Collecting:
         assert chunk is not None
         if event.end:
             talk.taker = None
-            talk.unfinished = self.amid_data
         if self._intake.take(event.octets, due=event.end, last=chunk.last):
+            talk.unfinished = self.amid_data
             talk.answer(talk.words(Answer(250, "2.0.0", f"{chunk.size} octets received")))
 
 
