@@ -26,7 +26,7 @@ def code(raw: bytes) -> int:
 
 @dataclass(eq=False)
 class Mail:
-    """One transaction: `recipients` were accepted, `text` is without dot-stuffing and chunks.
+    """One transaction: `recipients` were accepted, `text` is without dot-stuffing and chunks (`chunked`).
 
     `ended`: all of the text is there; `dead`: a chunk was refused, so nothing can come of it; `lost`: nor
     can it, since the server was lost.
@@ -36,6 +36,7 @@ class Mail:
     binary: bool = False
     recipients: list["Asked"] = field(default_factory=list)
     text: bytes = b""
+    chunked: bool = False
     ended: bool = False
     dead: bool = False
     lost: bool = False
@@ -87,11 +88,12 @@ class Account:
     `mode` says what comes next: "command", "text", "chunk", "response"; or that nothing can be told before
     the next reply ("reply"), before a handshake ("tls"), or any more ("over"). `unasked` are replies that
     nothing was open for. `each`: LMTP; `curt`: in it, the end of a text may be refused as no command at all,
-    by one reply.
+    by one reply. `lax`: LF alone ends a command, too.
     """
 
-    def __init__(self, *, each: bool, curt: bool = False) -> None:
+    def __init__(self, *, each: bool, curt: bool = False, lax: bool = False) -> None:
         self.each = each
+        self.end = b"\n" if lax else b"\r\n"
         self.curt = curt
         self.mode = "command"
         self.open: deque[Asked] = deque([Asked("greeting")])
@@ -146,11 +148,11 @@ class Account:
         return False
 
     def _command(self) -> bool:
-        line, end, rest = self._said.partition(b"\r\n")
+        line, end, rest = self._said.partition(self.end)
         if not end:
             return False
         self._said = rest
-        asked = self._understood(line)
+        asked = self._understood(line if end == b"\r\n" else line.removesuffix(b"\r"))
         self.open.append(asked)
         self.asked.append(asked)
         if asked.junk:
@@ -202,7 +204,7 @@ class Account:
         return True
 
     def _response(self) -> bool:
-        line, end, rest = self._said.partition(b"\r\n")
+        line, end, rest = self._said.partition(self.end)
         if not end:
             return False
         self._said = rest
@@ -266,6 +268,7 @@ class Account:
         mail.replies = asked.replies
         if asked.verb == "BDAT":
             mail.text += asked.chunk
+            mail.chunked = True
             mail.ended = asked.complete  # else the server did not wait for it
             self.mails += [mail] * asked.complete
 

@@ -36,26 +36,37 @@ def heard(world: "World", asked: Asked | None, raw: bytes) -> None:
         assert code(raw) >= 400 or _may_say(world, asked, raw), f"{raw!r} to {asked}"
         return
     count = int(number[1])
-    again = count == world.last and asked is not None and asked.ends and world.each
-    assert count > world.last or again, f"{raw!r} is out of order"
-    world.last = count
     origin = world.sent[count]
+    late = asked is not None and (_refuses(asked, origin, raw) or (asked.ends and world.each))
+    assert count > world.last or late, f"{raw!r} is out of order"
+    world.last = max(count, world.last)
     if code(raw) == 421:
         return  # whatever it answered: it is the last word
     assert origin is not None and asked is not None, f"{raw!r} answered {origin}, and comes to {asked}"
     _in_place(world, asked, raw)
     if asked.ends and origin.line != asked.line:
         same = origin.mail is not None and asked.mail is not None and origin.mail.sender == asked.mail.sender
-        refused = origin.line == b"DATA\r\n" and code(raw) >= 400
-        assert (origin.ends and same) or refused, f"{raw!r} to {asked} answered {origin}"
+        assert (origin.ends and same) or _refuses(asked, origin, raw), f"{raw!r} to {asked} answered {origin}"
+    elif _refuses(asked, origin, raw):
+        pass
     elif asked.verb in HELLOS and world.each != world.upstream_each:
         assert origin.verb in HELLOS and origin.line[4:] == asked.line[4:], (
             f"{raw!r} to {asked} was for {origin}"
         )
-    elif asked.verb == "BDAT" and (world.traces or _by_data(world)):
+    elif asked.verb == "BDAT" and world.traces:
         assert origin.verb in ("BDAT", "DATA"), f"{raw!r} to {asked} was for {origin}"
     else:
         assert (origin.verb, origin.line) == (asked.verb, asked.line), f"{raw!r} to {asked} was for {origin}"
+
+
+def _refuses(asked: Asked, origin: Asked | None, raw: bytes) -> bool:
+    """A no to something of our own on behalf of this text, remembered until the client could be told."""
+    return (
+        (asked.ends or asked.verb == "BDAT")
+        and origin is not None
+        and origin.verb in ("MAIL", "RCPT", "DATA", "BDAT")
+        and code(raw) >= 400
+    )
 
 
 def _in_place(world: "World", asked: Asked, raw: bytes) -> None:
@@ -79,7 +90,8 @@ def _may_say(world: "World", asked: Asked | None, raw: bytes) -> bool:
     discarded = world.whims.discarded
     mail = asked.mail or world.client.mail
     if asked.verb in ("RSET", "NOOP") and raw.startswith(b"250"):
-        return world.has_lost or len(world.servers) > 1  # it may have been reached again in one go
+        amid_data = world.server is not None and world.server.account.mode == "text"
+        return amid_data or world.has_lost or len(world.servers) > 1  # maybe reached again in one go
     if asked.verb == "RCPT" and asked.address.decode() in discarded:
         world.dropped.add(asked)
         return True
@@ -89,13 +101,8 @@ def _may_say(world: "World", asked: Asked | None, raw: bytes) -> bool:
     return (
         (asked.verb in ("STARTTLS", "QUIT") and raw[:3] in (b"220", b"221"))
         or (asked.verb == "DATA" and raw.startswith(b"354") and bool(judged))
-        or (asked.verb == "BDAT" and raw.startswith(b"250") and (bool(judged) or _by_data(world)))
+        or (asked.verb == "BDAT" and b" octets received" in raw)
     )
-
-
-def _by_data(world: "World") -> bool:
-    """Chunks of the client's go up by DATA, so that nobody but us answers one that is not the last."""
-    return any(asked.verb == "DATA" for server in world.servers for asked in server.account.asked)
 
 
 def check(world: "World") -> None:
@@ -119,7 +126,8 @@ def _server(world: "World", server: Server) -> None:
     assert not server.outgrouped, "a group went up to a server that can't take it"
     clients = {int(number) for number in _CLIENT.findall(server.octets)}
     assert clients <= {world.number}, f"octets of others went up: {clients}"
-    if account.mode == "text":
+    lines = world.stage.relay.rules.smtp.bare_newline != "pass"
+    if account.mode == "text" and lines:
         assert not _STRAY_SO_FAR.search(account.text), f"{account.text!r} went up"
     senders = [mail.sender for mail in world.texts]
     assert len(set(senders)) == len(senders), f"a message went up twice: {senders}"
@@ -128,15 +136,12 @@ def _server(world: "World", server: Server) -> None:
         if not ours.ended:  # by a last chunk that the client has not heard of yet
             assert any(one.ends and one.complete for one in world.client.open), f"{mail} has not ended"
             continue
-        assert mail.binary or not _STRAY.search(mail.text), f"{mail.text!r} went up"
+        assert mail.binary or not lines or not _STRAY.search(mail.text), f"{mail.text!r} went up"
         text = mail.text
         if world.traces:
             text, fields = _RECEIVED.subn(rb"\1", text)
             assert fields, f"no trace in {mail.text!r}"
-        whole = _edited(world, ours)
-        by_data = any(asked.verb == "DATA" for asked in account.asked)
-        if by_data and not whole.endswith(b"\r\n") and text == whole + b"\r\n":
-            continue  # chunks that went up by DATA, which can't carry a line without its end (RFC 3030)
+        whole = _edited(world, ours, chunked=mail.chunked)
         assert text == whole, f"{mail.text!r} went up for {ours.text!r}"
         wanted = [one.address for one in ours.recipients if one not in world.dropped]
         assert mail.addresses == wanted, f"{mail.addresses} should be {wanted}"
@@ -152,11 +157,16 @@ def _ours(world: "World", mail: Mail) -> Mail:
     return ours[0]
 
 
-def _edited(world: "World", ours: Mail) -> bytes:
+def _edited(world: "World", ours: Mail, *, chunked: bool) -> bytes:
     """The text as it should leave."""
-    if not world.stage.chain.listens("message_head") or ours.text[:1] in (b" ", b"\t"):
-        return ours.text
-    return b"X-Seen: " + ours.sender + b"\r\n" + ours.text
+    text = ours.text
+    if world.stage.chain.listens("message_head") and text[:1] not in (b" ", b"\t"):
+        text = b"X-Seen: " + ours.sender + b"\r\n" + text
+    if world.stage.relay.rules.smtp.bare_newline == "normalize" and not ours.binary:
+        text = re.sub(rb"(?<!\r)\n", b"\r\n", text)
+    if text and not chunked and not text.endswith(b"\r\n"):
+        text += b"\r\n"  # DATA can't carry a line without its end (RFC 3030)
+    return text
 
 
 def _told(world: "World", mail: Mail) -> None:

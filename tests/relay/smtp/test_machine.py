@@ -7,6 +7,7 @@ octets, and `law` knows what must hold. `make soak` plays for longer.
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Literal
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,6 +24,7 @@ from twisted.internet.task import Clock
 
 from mailweir.chain.plug import Plug
 from mailweir.relay.rules import Rules, SmtpRules
+from mailweir.relay.smtp import intake, sending
 from mailweir.session import Leg
 from mailweir.spool import Spool
 from mailweir.testing.play import Stage
@@ -67,10 +69,13 @@ class Machine(RuleBasedStateMachine):
         refuse_unknown=st.booleans(),
         starttls=st.booleans(),
         limit=st.sampled_from([0, 0, 200]),
+        chunk=st.sampled_from([8, sending.CHUNK]),
         smtp=st.builds(
             SmtpRules,
             trace=st.sampled_from(["none", "none", "received"]),
             early_talker=st.sampled_from(["ignore", "ignore", "reject"]),
+            bare_newline=st.sampled_from(["reject", "reject", "normalize", "pass"]),
+            nul=st.sampled_from(["pass", "pass", "reject"]),
             upstream_protocol=st.sampled_from(["", "", "smtp", "lmtp"]),
         ),
     )
@@ -82,10 +87,13 @@ class Machine(RuleBasedStateMachine):
         refuse_unknown: bool,
         starttls: bool,
         limit: int,
+        chunk: int,
         smtp: SmtpRules,
     ) -> None:
-        self.logs = ExitStack()
-        self.logged = self.logs.enter_context(capture_logs())
+        self.around = ExitStack()
+        self.around.enter_context(patch.object(sending, "CHUNK", chunk))
+        self.around.enter_context(patch.object(intake, "EARLY", chunk))
+        self.logged = self.around.enter_context(capture_logs())
         self.protocol = protocol
         self.offer = offer
         self.clock = Clock()
@@ -297,9 +305,9 @@ class Machine(RuleBasedStateMachine):
             world.settle()
 
     def teardown(self) -> None:
-        if not hasattr(self, "worlds"):
-            return
-        with self.logs:
+        if not hasattr(self, "worlds") or any(world.failed for world in self.worlds):
+            return  # what went wrong is known
+        with self.around:
             for world in self.worlds:
                 world.finish()
             while self.whims.thinking:

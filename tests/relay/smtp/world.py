@@ -29,7 +29,7 @@ class World:
         self.each = stage.session.protocol == "lmtp"
         self.upstream_each = (stage.relay.rules.smtp.upstream_protocol or stage.session.protocol) == "lmtp"
         self.traces = stage.relay.rules.smtp.trace == "received"
-        self.client = Account(each=self.each)
+        self.client = Account(each=self.each, lax=stage.relay.rules.smtp.bare_newline != "reject")
         self.pipe = Pipe()
         self.servers: list[Server] = []
         self.sent: dict[int, Asked | None] = {}
@@ -37,7 +37,7 @@ class World:
         self.dropped: set[Asked] = set()
         self.obliging = True
         self.balks_at = ""
-        self.ended = False
+        self.failed = False
         stage.session.id = f"s{number}"
         self.last = 0
         self._side: object = None
@@ -122,6 +122,7 @@ class World:
                 self.client.mail.lost = True
             law.check(self)
         except AssertionError as error:
+            self.failed = True
             raise AssertionError("\n".join([*self.story, "", str(error)])) from None
 
     def _flow(self) -> bool:
@@ -256,7 +257,6 @@ class World:
             pipe.pieces.clear()
             pipe.end = "reset"
         self.settle()
-        self.ended = True
         assert self.whims.closed.count(stage.session.id) == 1
         fates = [
             self.whims.done.get(f"{stage.session.id}.{n + 1}", []) for n in range(stage.session.transactions)
