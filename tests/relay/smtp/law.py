@@ -44,11 +44,16 @@ def heard(world: "World", asked: Asked | None, raw: bytes) -> None:
         return  # whatever it answered: it is the last word
     assert origin is not None and asked is not None, f"{raw!r} answered {origin}, and comes to {asked}"
     _in_place(world, asked, raw)
+    edits = world.whims.edits
     if asked.ends and origin.line != asked.line:
-        same = origin.mail is not None and asked.mail is not None and origin.mail.sender == asked.mail.sender
+        theirs, ours = origin.mail, asked.mail
+        same = theirs is not None and ours is not None and edits.came_as(theirs.sender) == ours.sender
         assert (origin.ends and same) or _refuses(asked, origin, raw), f"{raw!r} to {asked} answered {origin}"
     elif _refuses(asked, origin, raw):
         pass
+    elif asked.verb in ("MAIL", "RCPT") and origin.verb == asked.verb and origin.address != asked.address:
+        added = origin.address in edits.added and code(raw) >= 400
+        assert added or edits.came_as(origin.address) == asked.address, f"{raw!r} to {asked} was for {origin}"
     elif asked.verb in HELLOS and world.each != world.upstream_each:
         assert origin.verb in HELLOS and origin.line[4:] == asked.line[4:], (
             f"{raw!r} to {asked} was for {origin}"
@@ -80,7 +85,7 @@ def _in_place(world: "World", asked: Asked, raw: bytes) -> None:
     elif b"out of sequence" in raw:
         assert not alive or asked.verb == "DATA", f"upstream knew nothing of {mail}"
     elif b"no valid recipients" in raw and mail is not None:
-        assert all(recipient in world.dropped for recipient in mail.recipients), f"upstream lacks {mail}"
+        assert not world.kept(mail), f"upstream lacks {mail}"
 
 
 def _may_say(world: "World", asked: Asked | None, raw: bytes) -> bool:
@@ -92,15 +97,16 @@ def _may_say(world: "World", asked: Asked | None, raw: bytes) -> bool:
     if asked.verb in ("RSET", "NOOP") and raw.startswith(b"250"):
         amid_data = world.server is not None and world.server.account.mode == "text"
         return amid_data or world.has_lost or len(world.servers) > 1  # maybe reached again in one go
-    if asked.verb == "RCPT" and asked.address.decode() in discarded:
+    if asked.verb == "RCPT" and asked.address in discarded:
         world.dropped.add(asked)
         return True
     if asked.ends:
         return mail is not None and world.has_dropped(mail)
-    judged = world.stage.chain.listens("message_head") or (mail is not None and world.has_dropped(mail))
+    changed = mail is not None and (world.has_dropped(mail) or mail.sender in world.whims.edits.senders)
+    judged = world.stage.chain.listens("message_head") or changed
     return (
         (asked.verb in ("STARTTLS", "QUIT") and raw[:3] in (b"220", b"221"))
-        or (asked.verb == "DATA" and raw.startswith(b"354") and bool(judged))
+        or (asked.verb == "DATA" and raw.startswith(b"354") and judged)
         or (asked.verb == "BDAT" and b" octets received" in raw)
     )
 
@@ -129,7 +135,7 @@ def _server(world: "World", server: Server) -> None:
     lines = world.stage.relay.rules.smtp.bare_newline != "pass"
     if account.mode == "text" and lines:
         assert not _STRAY_SO_FAR.search(account.text), f"{account.text!r} went up"
-    senders = [mail.sender for mail in world.texts]
+    senders = [world.whims.edits.came_as(mail.sender) for mail in world.texts]
     assert len(set(senders)) == len(senders), f"a message went up twice: {senders}"
     for mail in account.mails:
         ours = _ours(world, mail)
@@ -143,16 +149,18 @@ def _server(world: "World", server: Server) -> None:
             assert fields, f"no trace in {mail.text!r}"
         whole = _edited(world, ours, chunked=mail.chunked)
         assert text == whole, f"{mail.text!r} went up for {ours.text!r}"
-        wanted = [one.address for one in ours.recipients if one not in world.dropped]
-        assert mail.addresses == wanted, f"{mail.addresses} should be {wanted}"
+        wanted = [one.address for one in world.kept(ours)]
+        seen = world.whims.edits.seen(mail.addresses)
+        assert seen == wanted, f"{mail.addresses} should be {wanted}"
 
 
 def _ours(world: "World", mail: Mail) -> Mail:
     """What the client knows of a message that went up."""
     known = {*world.client.mails, world.client.mail} - {None}
-    ours = [one for one in known if one and one.sender == mail.sender]
-    if not ours and any(one.verb == "MAIL" and one.address == mail.sender for one in world.client.open):
-        return Mail(mail.sender)  # of which the client has not heard yet
+    sender = world.whims.edits.came_as(mail.sender)
+    ours = [one for one in known if one and one.sender == sender]
+    if not ours and any(one.verb == "MAIL" and one.address == sender for one in world.client.open):
+        return Mail(sender)  # of which the client has not heard yet
     assert len(ours) == 1, f"{mail} is not the client's"
     return ours[0]
 
@@ -171,22 +179,25 @@ def _edited(world: "World", ours: Mail, *, chunked: bool) -> bytes:
 
 def _told(world: "World", mail: Mail) -> None:
     """What the client was told of the end of a text is what upstream said."""
-    theirs = next((one for one in world.texts if one.sender == mail.sender), None)
+    edits = world.whims.edits
+    theirs = next((one for one in world.texts if edits.came_as(one.sender) == mail.sender), None)
     if mail.accepted and not world.has_dropped(mail):
         assert theirs is not None and theirs.accepted, f"{mail} was accepted by nobody"
     if theirs is None or (world.has_dropped(mail) and not world.each):
         return
-    told = (
-        zip(mail.recipients, mail.replies, strict=False)
-        if world.each
-        else [(None, one) for one in mail.replies]
-    )
-    heard = [reply.removeprefix(HALF) for recipient, reply in told if recipient not in world.dropped]
+    heard = mail.replies
+    if world.each:
+        kept = world.kept(mail)
+        heard = [reply for one, reply in zip(mail.recipients, heard, strict=False) if one in kept]
+    heard = [reply.removeprefix(HALF) for reply in heard]
     ours = [reply for reply in heard if not _NUMBER.search(reply)]
     assert all(code(reply) in _LOST for reply in ours), f"{ours}, but upstream has it"
     said = theirs.replies
     if said and world.each and (not world.upstream_each or code(said[0]) in _FOR_ALL):
         said = said[:1] * len(heard)
+    elif world.upstream_each:
+        pairs = zip(theirs.addresses, said, strict=False)
+        said = [reply for address, reply in pairs if address not in edits.added]
     for reply, one in zip(heard, said, strict=False):
         assert reply == one or code(reply) in _LOST, f"{reply!r}, but upstream said {one!r}"
     if _through(world, theirs) and not world.pipe.told:
@@ -218,5 +229,9 @@ def _peace(world: "World") -> None:
     if ours is None or ours.dead or ours.lost or client.mode in ("text", "chunk"):
         return
     assert theirs is not None, f"upstream knows nothing of {ours}"
-    wanted = [one.address for one in ours.recipients if one not in world.dropped]
-    assert (theirs.sender, theirs.addresses) == (ours.sender, wanted)
+    edits = world.whims.edits
+    wanted, seen = [one.address for one in world.kept(ours)], edits.seen(theirs.addresses)
+    assert edits.came_as(theirs.sender) == ours.sender
+    if ours.sender in edits.senders:  # what upstream knows too much is taken back before the text
+        seen = [address for address in seen if address in wanted]
+    assert seen == wanted

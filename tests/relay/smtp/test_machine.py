@@ -30,7 +30,7 @@ from mailweir.spool import Spool
 from mailweir.testing.play import Stage
 from relay.smtp.law import HALF
 from relay.smtp.peers import CUTS, Cut, Offer
-from relay.smtp.whims import ENVELOPE_HOOKS, PLUGINS, TEXT_HOOKS, VERDICTS
+from relay.smtp.whims import ENVELOPE_HOOKS, PLANS, PLUGINS, TEXT_HOOKS
 from relay.smtp.world import World
 
 FRAGMENTS = (
@@ -191,7 +191,8 @@ class Machine(RuleBasedStateMachine):
     @rule(
         who=who,
         recipients=st.lists(
-            st.sampled_from(["nothing", "nothing", "nothing", "reject", "discard"]), max_size=4
+            st.sampled_from(["nothing", "nothing", "nothing", "reject", "discard", "moves", "adds"]),
+            max_size=4,
         ),
         text=TEXTS,
         chunks=st.booleans(),
@@ -266,7 +267,7 @@ class Machine(RuleBasedStateMachine):
 
     # Plugins, time, and what the network does.
 
-    @rule(hook=hooks, verdict=st.sampled_from(sorted(VERDICTS)), late=st.booleans())
+    @rule(hook=hooks, verdict=st.sampled_from(PLANS), late=st.booleans())
     def plans(self, hook: str, verdict: str, late: bool) -> None:
         self.whims.plan[hook] = verdict, late
 

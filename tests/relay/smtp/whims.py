@@ -19,6 +19,7 @@ from mailweir import (
     Verdict,
     hookimpl,
 )
+from relay.smtp.edits import EDITS, Edits
 
 Answer = Verdict | None | Deferred[Verdict | None]
 
@@ -33,6 +34,7 @@ VERDICTS: dict[str, Callable[[], Verdict | None]] = {
     "close": lambda: Close("enough"),
     "breaks": lambda: 1 / 0,  # type: ignore[dict-item, return-value]
 }
+PLANS = (*VERDICTS, *EDITS)
 ENVELOPE_HOOKS = ("connected", "helo", "mail_from", "rcpt_to", "login", "command")
 TEXT_HOOKS = ("message_head", "message", "sign")
 
@@ -40,23 +42,35 @@ TEXT_HOOKS = ("message_head", "message", "sign")
 class Whims:
     """`plan` says, by hook, what the next question gets; `thoughts` are the questions that wait.
 
-    `discarded` are the senders and recipients for whom `Discard` was answered, `done` how each transaction
-    ended, by its id.
+    A plan is a verdict or an edit of the envelope. `discarded` are the senders and recipients for whom
+    `Discard` was answered, `done` how each transaction ended, by its id.
     """
 
     def __init__(self) -> None:
         self.plan: dict[str, tuple[str, bool]] = {}
-        self.thoughts: list[tuple[Deferred[Verdict | None], str]] = []
-        self.discarded: set[str] = set()
+        self.thoughts: list[tuple[Deferred[Verdict | None], Callable[[], Verdict | None]]] = []
+        self.edits = Edits()
+        self.discarded: set[bytes] = set()
         self.done: dict[str, list[Transaction]] = {}
         self.closed: list[str] = []
 
-    def answer(self, hook: str, about: str = "") -> Answer:
-        verdict, late = self.plan.pop(hook, ("nothing", False))
-        if verdict == "discard":
-            self.discarded.add(about)
+    def answer(
+        self, hook: str, envelope: Envelope | None = None, recipient: Recipient | None = None
+    ) -> Answer:
+        plan, late = self.plan.pop(hook, ("nothing", False))
+        if plan == "discard" and envelope is not None:
+            about = recipient.address.encode() if recipient else envelope.sender.encode()
+            self.discarded.add(self.edits.came_as(about))
+
+        def verdict() -> Verdict | None:
+            if plan in VERDICTS:
+                return VERDICTS[plan]()
+            if envelope is not None:
+                self.edits.make(plan, envelope, recipient)
+            return None
+
         if not late:
-            return VERDICTS[verdict]()
+            return verdict()
         thought: Deferred[Verdict | None] = Deferred()
         self.thoughts.append((thought, verdict))
         return thought
@@ -71,9 +85,11 @@ class Whims:
         if self.thinking:
             thought, verdict = self.thoughts.pop(0)
             try:
-                thought.callback(VERDICTS[verdict]())
-            except ZeroDivisionError as error:
+                answer = verdict()
+            except (ZeroDivisionError, ValueError) as error:
                 thought.errback(error)
+            else:
+                thought.callback(answer)
 
     @hookimpl
     def message_done(self, session: Session, transaction: Transaction) -> None:
@@ -105,11 +121,11 @@ class Doorman(Whims):
 
     @hookimpl
     def mail_from(self, envelope: Envelope) -> Answer:
-        return self.answer("mail_from", envelope.sender)
+        return self.answer("mail_from", envelope)
 
     @hookimpl
     async def rcpt_to(self, envelope: Envelope, recipient: Recipient) -> Verdict | None:
-        answer = self.answer("rcpt_to", recipient.address)
+        answer = self.answer("rcpt_to", envelope, recipient)
         return await answer if isinstance(answer, Deferred) else answer
 
 
@@ -119,8 +135,8 @@ class Reader(Doorman):
     @hookimpl
     def message_head(self, message: Message) -> Answer:
         if message.headers.original[:1] not in (b" ", b"\t"):
-            message.headers.add("X-Seen", message.envelope.sender)
-        return self.answer("message_head", message.envelope.sender)
+            message.headers.add("X-Seen", self.edits.sender(message.envelope).decode())
+        return self.answer("message_head", message.envelope)
 
 
 class Censor(Reader):
@@ -128,11 +144,11 @@ class Censor(Reader):
 
     @hookimpl
     def message(self, message: Message) -> Answer:
-        return self.answer("message", message.envelope.sender)
+        return self.answer("message", message.envelope)
 
     @hookimpl
     def sign(self, message: Message) -> Answer:
-        return self.answer("sign", message.envelope.sender)
+        return self.answer("sign", message.envelope)
 
 
 PLUGINS: dict[str, Callable[[], Whims]] = {

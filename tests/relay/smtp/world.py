@@ -208,10 +208,16 @@ class World:
 
     # What is known of messages.
 
+    def kept(self, mail: Mail) -> list[Asked]:
+        """The client's recipients who shall get it."""
+        removed = self.whims.edits.removed.get(mail.sender, set())
+        return [
+            one for at, one in enumerate(mail.recipients) if one not in self.dropped and at not in removed
+        ]
+
     def has_dropped(self, mail: Mail) -> bool:
         """A plugin wanted the message, or one of its recipients, to vanish."""
-        sender = mail.sender.decode() in self.whims.discarded
-        return sender or any(recipient in self.dropped for recipient in mail.recipients)
+        return mail.sender in self.whims.discarded or self.kept(mail) != mail.recipients
 
     @property
     def has_lost(self) -> bool:
