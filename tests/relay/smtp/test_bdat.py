@@ -454,3 +454,22 @@ def test_a_cr_alone_before_an_empty_last_chunk(smtp: Make, protocol: str) -> Non
         U. aborted
         C< 550 5.6.0 CR or LF alone in the message; lines end in CRLF (s1)
     """)
+
+
+@pytest.mark.parametrize(("protocol", "code"), [("smtp", 554), ("lmtp", 503)])
+def test_what_follows_a_refused_chunk_is_no_message(smtp: Make, protocol: str, code: int) -> None:
+    """Else upstream would get the rest of it alone, and the client a 250 for the whole (RFC 3030 2)."""
+    smtp(protocol=protocol).play(f"""
+        C> MAIL FROM:<a@b>
+        U< MAIL FROM:<a@b>
+        U> 250 ok
+        C< 250 ok
+        C> BDAT 4|ab|RCPT TO:<c@d>
+        C< {code} 5.5.1 no valid recipients (s1)
+        U< RCPT TO:<c@d>
+        U> 250 ok
+        C< 250 ok
+        C> BDAT 4 LAST|cd|DATA
+        C< 503 5.5.1 a chunk of this message was refused (s1)
+        U< DATA
+    """)

@@ -34,6 +34,8 @@ def _bdat(talk: Talk, command: Bdat) -> None:
         swallow(talk, words.NOT_OFFERED)
     elif mail is None:
         swallow(talk, talk.needs_mail())
+    elif mail.torn and (mail.up or mail.dropped):
+        swallow(talk, words.TORN)
     elif isinstance(mail.collecting, Collecting):
         _collect(talk, mail.collecting, command)
     elif not _passes(talk, mail) or mail.dropped or _needs_count(talk, command):
@@ -62,6 +64,7 @@ def _needs_count(talk: Talk, command: Bdat) -> bool:
 
 def _no_recipients(talk: Talk, mail: Mail, command: Bdat) -> None:
     mail.balked = True
+    mail.torn = not command.last
     if command.last and talk.dialect.each:
         talk.taker = Swallowing(talk)  # a reply here would be taken for that to the next command
     else:
