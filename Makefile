@@ -4,18 +4,24 @@ PYTHON ?= python3
 BIN := .venv/bin
 MADE := .venv/.made
 MADE_DEV := .venv/.made-dev
+MADE_FUZZ := .venv/.made-fuzz
 NODE := .build/node
 # What pytest is told besides; `make test ARGS="-k dkim"`
 ARGS ?=
 JOBS ?= 2
 
-.PHONY: help demo test lint soak bench lock clean
+# What is fuzzed, one after the other, for so many seconds each; all of tests/fuzz if empty
+FUZZ ?= $(notdir $(wildcard tests/fuzz/corpus/*))
+FUZZ_SECONDS ?= 60
+
+.PHONY: help demo test lint soak fuzz bench lock clean
 
 help:
 	@echo 'make demo    the whole journey of a message through mailweir, told as a story (no root needed)'
 	@echo 'make test    lint, types and all tests, with real mail servers and clients (root, to run them)'
 	@echo 'make lint    ruff and mypy alone'
 	@echo 'make soak    long runs; SOAK_MINUTES, _MESSAGES, _KILLED, _GIGABYTES, _SESSIONS, _RECIPIENTS, _EXAMPLES set their length'
+	@echo 'make fuzz    octets at random, guided by coverage; FUZZ_SECONDS for each target, FUZZ="smtp_relay ..."'
 	@echo 'make bench   CPU per message and per octet beside HAProxy, in one run; BENCH_SECONDS, BENCH_ROUNDS'
 	@echo 'make lock    pin the newest versions that setup.cfg allows in .ci/requirements*.txt'
 	@echo 'make clean   remove what the other targets made'
@@ -54,6 +60,16 @@ test: lint
 soak: $(MADE_DEV)
 	@.ci/packages.sh test
 	@$(BIN)/python -m pytest -m soak --timeout 0 -s $(ARGS)
+
+$(MADE_FUZZ): $(MADE_DEV) .ci/requirements-fuzz.txt
+	@PYTHON='$(PYTHON)' .ci/venv.sh fuzz
+	@touch $@
+
+fuzz: $(MADE_FUZZ)
+	@for target in $(FUZZ); do \
+	    echo "== $$target, $(FUZZ_SECONDS) seconds"; \
+	    PYTHONPATH=tests:plugins $(BIN)/python -m fuzz.run $$target $(FUZZ_SECONDS) || exit 1; \
+	done
 
 bench: $(MADE_DEV)
 	@.ci/packages.sh bench

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes .venv, a virtual environment in the checkout, with exactly the versions of .ci/requirements.txt, which
 # run and show mailweir, and mailweir itself in it, editable. `venv.sh dev` adds what lints and tests it, from
-# .ci/requirements-dev.txt. PYTHON names the interpreter.
+# .ci/requirements-dev.txt, `venv.sh fuzz` what fuzzes it. PYTHON names the interpreter.
 set -eu
 cd "$(dirname "$0")/.."
 say() { echo "venv: $*"; }
@@ -43,10 +43,10 @@ fi
 # The lock is complete, so nothing is left to resolve. Quiet twice: errors are shown, and no warnings about
 # how pip is set up on this machine.
 options="--quiet --quiet --disable-pip-version-check --no-deps"
-if [ "${1-}" = dev ]; then
-    say "adding what .ci/requirements-dev.txt pins"
+if [ -n "${1-}" ]; then
+    say "adding what .ci/requirements-$1.txt pins"
     # shellcheck disable=SC2086
-    pip install $options --require-hashes -r .ci/requirements-dev.txt
+    pip install $options --require-hashes -r ".ci/requirements-$1.txt"
     exit 0
 fi
 say "installing what .ci/requirements.txt pins"

@@ -14,7 +14,7 @@ _COMMAND = re.compile(rb"([A-Za-z][A-Za-z0-9-]*)(?: (.*))?", re.DOTALL)
 _CHUNK = re.compile(rb"(\d{1,18})( +LAST)? *", re.IGNORECASE)
 _ADDRESS = re.compile(rb": *<?([^<> \r]*)")
 _NUMBER = re.compile(rb" u\d+\.")  # in every reply of `Server`
-_REPLY = re.compile(rb"([2-5]\d\d)(?:[ -][^\r\n]*)?\r\n")
+_REPLY = re.compile(rb"([2-5]\d\d)(?:[ -][^\n]*)?\r\n")
 BARRIERS = ("DATA", "AUTH", "STARTTLS", "QUIT")
 HELLOS = ("EHLO", "HELO", "LHLO")
 
