@@ -66,6 +66,10 @@ def delivery(peers: Peers, client: str, text: bytes) -> Conversation:
     return converse
 
 
+CHUNKED = " K"
+"""How Exim logs that it sent BDAT; it stands before the server's answer."""
+
+
 @pytest.mark.parametrize("kind", TEXTS)
 @pytest.mark.parametrize(("client", "server"), PAIRS)
 def test_delivery(peers: Peers, client: str, server: str, kind: str) -> None:
@@ -74,7 +78,9 @@ def test_delivery(peers: Peers, client: str, server: str, kind: str) -> None:
         TEXTS[kind].partition(b"\r\n\r\n")[2]
     ] * 2
     for said, also_mail in through:
-        assert said == direct
+        assert said.replace(f"{CHUNKED} C=", " C=") == direct.replace(
+            f"{CHUNKED} C=", " C="
+        )  # we take chunks for any server
         assert also_mail == mail
 
 

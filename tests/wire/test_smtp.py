@@ -278,6 +278,18 @@ def test_only_one_command_is_left(behind: bytes, only: bool) -> None:
     assert reader.only(b"QUIT") is only
 
 
+@pytest.mark.parametrize(
+    ("behind", "only"),
+    [(b"textquit\r\n", True), (b"textQUIT", False), (b"texQUIT\r\n", False), (b"QUIT\r\n", False)]
+    + [(b"text", False), (b"textNOOP\r\nQUIT\r\n", False)],
+)
+def test_only_one_command_is_left_behind_a_chunk(behind: bytes, only: bool) -> None:
+    reader = CommandReader()
+    reader.feed(b"BDAT 4 LAST\r\n" + behind)
+    reader.next()
+    assert reader.only(b"QUIT") is only
+
+
 def test_what_is_secret_is_not_shown() -> None:
     reader = CommandReader()
     reader.feed(b"AUTH PLAIN AHUAcA==\r\nAHUAcA==\r\n")

@@ -152,9 +152,14 @@ class CommandReader:
         return self._buffer.rest()
 
     def only(self, verb: bytes) -> bool:
-        """What was received and not read is a command, `verb` in capitals, and nothing else."""
-        waits = self._buffer.peek(len(verb) + 3)
-        return self._read == self._command and waits.upper() == verb + b"\r\n"
+        """What was received and not read is a command, `verb` in capitals, and nothing else but the rest of
+        the chunk before it.
+        """
+        end = verb + b"\r\n"
+        if self._read == self._command:
+            return self._buffer.peek(len(end) + 1).upper() == end
+        chunk = self._read == self._piece_of_chunk and len(self._buffer) == self._left + len(end)
+        return chunk and self._buffer.peek(len(self._buffer))[self._left :].upper() == end
 
     def expect_text(self) -> None:
         """Upstream answered DATA with 354, or we did: a text comes next."""

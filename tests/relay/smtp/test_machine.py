@@ -318,14 +318,18 @@ class Machine(RuleBasedStateMachine):
         assert not self.clock.getDelayedCalls()
 
 
-def play(examples: int) -> None:
-    """So many times forty steps; `AssertionError` with the shortest story that is against the law."""
+def play(examples: int, *, same: bool = False) -> None:
+    """So many times forty steps; `AssertionError` with the shortest story that is against the law. `same`: the
+    stories of each run are the same.
+    """
     run_state_machine_as_test(
         Machine,
         settings=settings(
             max_examples=examples,
             stateful_step_count=40,
             deadline=None,
+            derandomize=same,
+            database=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
@@ -333,4 +337,4 @@ def play(examples: int) -> None:
 
 @pytest.mark.timeout(600)  # the shortest story takes its time to find
 def test_sessions_at_random_keep_the_law() -> None:
-    play(250)
+    play(250, same=True)

@@ -210,6 +210,7 @@ TABLE = {  # upstream's line: in which of these situations the client gets it
     "UTF8SMTP": "------",
     "X-EXPS NTLM": "------",
     "X-ANONYMOUSTLS": "------",
+    "PIPECONNECT": "------",
     "XEXCH50": "------",
     "X-LINK2STATE": "------",
     "XSHADOW": "------",

@@ -78,6 +78,7 @@ KEYWORDS: dict[str, Row] = {
     "XFORWARD": Row(How.STRIP, "whoever may say it says who he is"),
     "XRCPTFORWARD": Row(How.STRIP, "for trusted peers only"),
     "IGNOREQUOTA": Row(How.STRIP, "for trusted peers only"),
+    "PIPECONNECT": Row(How.STRIP, "Exim's: clients remember it, and speak before we have asked anybody"),
     "XEXCH50": Row(How.STRIP, "raw octets behind a command"),
     "XSHADOW": Row(How.STRIP, "between Exchange servers"),
     "XOORG": Row(How.STRIP, "between Exchange servers"),
