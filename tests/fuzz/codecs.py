@@ -8,7 +8,16 @@ what came, unless it refused a part.
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from mailweir.wire import imap, imap_responses, imap_tokens, pop3, smtp, smtp_path
+from mailweir.wire import (
+    imap,
+    imap_arguments,
+    imap_mailbox,
+    imap_responses,
+    imap_tokens,
+    pop3,
+    smtp,
+    smtp_path,
+)
 from mailweir.wire.dots import DotReader, stray, stuff, unstuff
 from mailweir.wire.errors import ProtocolError
 from mailweir.wire.smtp_text import DotWriter, Strays, stuffing
@@ -181,6 +190,22 @@ def imap_words(data: bytes) -> None:
     imap_tokens.strings(data)
 
 
+def imap_commands(data: bytes) -> None:
+    """A tree whose words stand where they say; a mailbox's name that is spelt anew is the same name."""
+    try:
+        found = imap_arguments.parse([data])
+    except imap_arguments.Unreadable:
+        found = ()
+    for word in imap_arguments.words(found):
+        assert word.string or data[word.begin[1] : word.end[1]] == word.value
+        same = imap_arguments.Edit(word.begin, word.end, data[word.begin[1] : word.end[1]])
+        assert imap_arguments.edited([data], [], [same]) == ([data], [])
+    for utf8 in (False, True):
+        name = imap_mailbox.decoded(data, utf8=utf8)
+        if name is not None:
+            assert imap_mailbox.decoded(imap_mailbox.encoded(name, utf8=utf8), utf8=utf8) == name
+
+
 TARGETS: dict[str, Target] = {
     target.__name__: target
     for target in (
@@ -193,5 +218,6 @@ TARGETS: dict[str, Target] = {
         imap_client,
         imap_server,
         imap_words,
+        imap_commands,
     )
 }

@@ -1,6 +1,6 @@
 """Fuzz targets for whole SMTP and LMTP relays: brought into a state, then any octets from either side.
 
-The first octet of an input is who looks (by `& 3`) and whether upstream takes groups, the second the state.
+The first octet of an input is who looks (`>> 1`) and whether upstream takes groups (`& 1`), the second the state.
 Then come turns: an octet `n`, and `n & 31` octets, said by upstream if `n & 32`; by the client if not.
 `n & 64`: time passes before. The accounts of both legs must not contradict each other.
 """
@@ -139,10 +139,10 @@ def _relay(protocol: Literal["smtp", "lmtp"]) -> Callable[[bytes], None]:
     def target(data: bytes) -> None:
         if len(data) < 3:
             return
-        plugins = sorted(PLUGINS)[data[0] & 3]
+        plugins = sorted(PLUGINS)[(data[0] >> 1) % len(PLUGINS)]
         state = list(STATES)[data[1] % len(STATES)]
         hello = b"LHLO x\r\n" if protocol == "lmtp" else b"EHLO x\r\n"
-        last = b"250 PIPELINING\r\n" if data[0] & 4 else b"250 ENHANCEDSTATUSCODES\r\n"
+        last = b"250 PIPELINING\r\n" if data[0] & 1 else b"250 ENHANCEDSTATUSCODES\r\n"
         with capture_logs() as logs:
             play = Play(protocol, plugins)
             opening: Script = (*GREETING, ("C", hello), ("U", OFFER + last)) if state != "greeting" else ()

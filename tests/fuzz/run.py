@@ -21,7 +21,8 @@ def main(name: str, seconds: str) -> None:
     with redirect_stderr(io.StringIO()), atheris.instrument_imports(include=["mailweir"]):
         targets = importlib.import_module("fuzz.targets").TARGETS
     found = FOUND / name
-    found.mkdir(parents=True, exist_ok=True)
+    for folder in (found, CORPUS / name):
+        folder.mkdir(parents=True, exist_ok=True)
     options = [
         f"-max_total_time={seconds}",
         f"-max_len={LONGEST}",

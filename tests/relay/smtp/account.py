@@ -29,7 +29,7 @@ class Mail:
     """One transaction: `recipients` were accepted, `text` is without dot-stuffing and chunks (`chunked`).
 
     `ended`: all of the text is there; `dead`: a chunk was refused, so nothing can come of it; `lost`: nor
-    can it, since the server was lost.
+    can it, since the server was lost; `given_up`: another was begun before it had a recipient.
     """
 
     sender: bytes
@@ -40,6 +40,7 @@ class Mail:
     ended: bool = False
     dead: bool = False
     lost: bool = False
+    given_up: bool = False
     replies: list[bytes] = field(default_factory=list)
 
     @property
@@ -287,6 +288,8 @@ class Account:
         if asked.verb in HELLOS and yes:
             self.mail = None
             self.keywords = {line[4:].split(b" ")[0].decode("latin-1") for line in raw.split(b"\r\n")[1:-1]}
+        elif asked.verb == "MAIL" and not yes and self.mail and not self.mail.recipients:
+            self.mail.given_up = True  # who begins another one does not count on it
         elif asked.verb == "MAIL" and yes:
             self.mail = Mail(asked.address, b"BINARYMIME" in asked.line.upper())
         elif asked.verb == "RCPT" and yes and self.mail is not None:

@@ -103,7 +103,8 @@ def _may_say(world: "World", asked: Asked | None, raw: bytes) -> bool:
     if asked.ends:
         return mail is not None and world.has_dropped(mail)
     changed = mail is not None and (world.has_dropped(mail) or mail.sender in world.whims.edits.senders)
-    judged = world.stage.chain.listens("message_head") or changed
+    chain = world.stage.chain
+    judged = chain.listens("message_head") or chain.listens("message") or changed
     return (
         (asked.verb in ("STARTTLS", "QUIT") and raw[:3] in (b"220", b"221"))
         or (asked.verb == "DATA" and raw.startswith(b"354") and judged)
@@ -226,7 +227,7 @@ def _peace(world: "World") -> None:
     assert waits or not client.open, f"never answered: {list(client.open)}"
     assert not world.stage.client.paused and not world.stage.upstream.paused
     theirs, ours = server.account.mail, client.mail
-    if ours is None or ours.dead or ours.lost or client.mode in ("text", "chunk"):
+    if ours is None or ours.dead or ours.lost or ours.given_up or client.mode in ("text", "chunk"):
         return
     assert theirs is not None, f"upstream knows nothing of {ours}"
     edits = world.whims.edits

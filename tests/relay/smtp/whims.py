@@ -151,9 +151,18 @@ class Censor(Reader):
         return self.answer("sign", message.envelope)
 
 
+class Judge(Doorman):
+    """Reads every message to its end and changes nothing, so that most of it may leave before."""
+
+    @hookimpl(edits=False)
+    def message(self, message: Message) -> Answer:
+        return self.answer("message", message.envelope)
+
+
 PLUGINS: dict[str, Callable[[], Whims]] = {
     "nobody": Whims,
     "doorman": Doorman,
+    "judge": Judge,
     "reader": Reader,
     "censor": Censor,
 }
