@@ -79,7 +79,8 @@ def _may_say(world: "World", asked: Asked | None, raw: bytes) -> bool:
     discarded = world.whims.discarded
     mail = asked.mail or world.client.mail
     if asked.verb in ("RSET", "NOOP") and raw.startswith(b"250"):
-        return world.has_lost or len(world.servers) > 1  # it may have been reached again in one go
+        between = asked.verb == "NOOP" and _by_data(world)  # two chunks
+        return world.has_lost or len(world.servers) > 1 or between  # it may have been reached again in one go
     if asked.verb == "RCPT" and asked.address.decode() in discarded:
         world.dropped.add(asked)
         return True

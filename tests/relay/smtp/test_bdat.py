@@ -294,6 +294,21 @@ def test_no_recipient_is_left(smtp: Make) -> None:
     """)
 
 
+@pytest.mark.parametrize("plugin", [None, Whole])
+def test_of_a_text_whose_first_chunk_was_refused_nothing_arrives(
+    smtp: Make, plugin: Callable[[], Any] | None
+) -> None:
+    """Not even if somebody is found then who would get the rest of it."""
+    stage = smtp(Evil(Reject("no")), *([plugin()] if plugin else []))
+    stage.say("client", octets("MAIL FROM:<a@b>|RCPT TO:<x@evil.example>|BDAT 4|xx"))
+    stage.say("client", octets(r"RCPT TO:<bob@x>|BDAT 2 LAST|yyNOOP"))
+    for _ in range(3):
+        stage.say("upstream", b"250 ok\r\n")
+    assert stage.upstream.heard == octets("MAIL FROM:<a@b>|RSET|NOOP")
+    replies = [reply[:3] for reply in stage.client.heard.splitlines()]
+    assert replies == [b"250", b"550", b"554", b"503", b"503", b"250"]
+
+
 def test_all_recipients_are_dropped(smtp: Make) -> None:
     smtp(Evil(Discard("spam"))).play("""
         C> MAIL FROM:<a@b>|RCPT TO:<x@evil.example>|BDAT 2|xxBDAT 2 LAST|yyNOOP
