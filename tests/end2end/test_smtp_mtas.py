@@ -40,8 +40,9 @@ def _by_postfix(peers: Peers, place: str) -> list[str]:
 def _by_exim(peers: Peers, place: str) -> list[str]:
     """What Exim's log says of each recipient at a domain, in any order."""
     fates = re.findall(rf" (?:=>|->|\*\*|==) (\S+)@{place} R=\w+ (.*)", peers.exim.log())
-    # mailweir offers PIPELINING (L) where OpenSMTPD doesn't
-    return [f"{name}: {fate.replace(' L ', ' ')}" for name, fate in fates]
+    # mailweir offers PIPELINING (L) and CHUNKING (K) where OpenSMTPD doesn't
+    ours = r" [LK](?= )" if "opensmtpd" in place else r" L(?= )"
+    return [f"{name}: {re.sub(ours, '', fate)}" for name, fate in fates]
 
 
 FATES = {"postfix": _by_postfix, "exim": _by_exim}

@@ -272,10 +272,25 @@ def test_only_one_command_is_left(behind: bytes, only: bool) -> None:
     reader.next()
     reader.expect_text()
     reader.feed(b"QUIT\r\n")
-    assert not reader.only(b"QUIT")  # of the text
+    assert not reader.only("QUIT")  # of the text
     reader.feed(b".\r\n" + behind)
     reader.next()
-    assert reader.only(b"QUIT") is only
+    assert reader.only("QUIT") is only
+
+
+@pytest.mark.parametrize(
+    ("behind", "only"),
+    [(b"xQUIT\r\n", True), (b"xBDAT 6\r\nQUIT\r\nQUIT\r\n", True), (b"xBDAT 0 LAST\r\nQUIT\r\n", True)]
+    + [(b"QUIT\r\n", False), (b"xBDAT 7\r\nQUIT\r\n", False), (b"xBDAT x\r\nQUIT\r\n", False)],
+)
+def test_only_chunks_and_one_command_are_left(behind: bytes, only: bool) -> None:
+    reader = CommandReader()
+    reader.feed(b"BDAT 3\r\nab")
+    assert isinstance(reader.next(), Bdat)
+    assert isinstance(reader.next(), Chunk)
+    reader.feed(behind)
+    assert reader.only("QUIT") is only
+    assert isinstance(reader.next(), Chunk)  # nothing was taken
 
 
 @pytest.mark.parametrize(
@@ -287,7 +302,7 @@ def test_only_one_command_is_left_behind_a_chunk(behind: bytes, only: bool) -> N
     reader = CommandReader()
     reader.feed(b"BDAT 4 LAST\r\n" + behind)
     reader.next()
-    assert reader.only(b"QUIT") is only
+    assert reader.only("QUIT") is only
 
 
 def test_what_is_secret_is_not_shown() -> None:

@@ -151,15 +151,22 @@ class CommandReader:
         """What was not read; the reader is empty then."""
         return self._buffer.rest()
 
-    def only(self, verb: bytes) -> bool:
-        """What was received and not read is a command, `verb` in capitals, and nothing else but the rest of
-        the chunk before it.
-        """
-        end = verb + b"\r\n"
-        if self._read == self._command:
-            return self._buffer.peek(len(end) + 1).upper() == end
-        chunk = self._read == self._piece_of_chunk and len(self._buffer) == self._left + len(end)
-        return chunk and self._buffer.peek(len(self._buffer))[self._left :].upper() == end
+    def only(self, verb: str) -> bool:
+        """What was received and not read is this command and nothing else, but for chunks before it."""
+        ahead = CommandReader(self._limit, mend=self._end == b"\n")
+        if self._read == self._piece_of_chunk:
+            ahead._left, ahead._read = self._left, ahead._piece_of_chunk
+        elif self._read != self._command:
+            return False
+        ahead.feed(self._buffer.peek(len(self._buffer)))
+        try:
+            event = ahead.next()
+            while isinstance(event, Bdat | Chunk):
+                event = ahead.next()
+        except ProtocolError:
+            return False
+        alone = isinstance(event, Command) and event.verb == verb and not event.arguments
+        return alone and not ahead.pending
 
     def expect_text(self) -> None:
         """Upstream answered DATA with 354, or we did: a text comes next."""

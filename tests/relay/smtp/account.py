@@ -118,8 +118,9 @@ class Account:
     def _read_on(self) -> None:
         while self._read():
             pass
-        if self.open and self._unheard(self.open[0]):
+        while self.open and self._unheard(self.open[0]):
             self.open.popleft()
+            self.mail = None
 
     def _unheard(self, asked: Asked) -> bool:
         """In LMTP the last chunk has no reply if nobody was accepted (RFC 2033 4.3)."""

@@ -305,6 +305,21 @@ def test_no_recipient_is_left(smtp: Make) -> None:
     """)
 
 
+@pytest.mark.parametrize("plugin", [None, Whole])
+def test_of_a_text_whose_first_chunk_was_refused_nothing_arrives(
+    smtp: Make, plugin: Callable[[], Any] | None
+) -> None:
+    """Not even if somebody is found then who would get the rest of it."""
+    stage = smtp(Evil(Reject("no")), *([plugin()] if plugin else []))
+    stage.say("client", octets("MAIL FROM:<a@b>|RCPT TO:<x@evil.example>|BDAT 4|xx"))
+    stage.say("client", octets(r"RCPT TO:<bob@x>|BDAT 2 LAST|yyNOOP"))
+    for _ in range(3):
+        stage.say("upstream", b"250 ok\r\n")
+    assert stage.upstream.heard == octets("MAIL FROM:<a@b>|RSET|NOOP")
+    replies = [reply[:3] for reply in stage.client.heard.splitlines()]
+    assert replies == [b"250", b"550", b"554", b"503", b"503", b"250"]
+
+
 def test_all_recipients_are_dropped(smtp: Make) -> None:
     smtp(Evil(Discard("spam"))).play("""
         C> MAIL FROM:<a@b>|RCPT TO:<x@evil.example>|BDAT 2|xxBDAT 2 LAST|yyNOOP
@@ -453,23 +468,4 @@ def test_a_cr_alone_before_an_empty_last_chunk(smtp: Make, protocol: str) -> Non
         C> BDAT 0 LAST
         U. aborted
         C< 550 5.6.0 CR or LF alone in the message; lines end in CRLF (s1)
-    """)
-
-
-@pytest.mark.parametrize(("protocol", "code"), [("smtp", 554), ("lmtp", 503)])
-def test_what_follows_a_refused_chunk_is_no_message(smtp: Make, protocol: str, code: int) -> None:
-    """Else upstream would get the rest of it alone, and the client a 250 for the whole (RFC 3030 2)."""
-    smtp(protocol=protocol).play(f"""
-        C> MAIL FROM:<a@b>
-        U< MAIL FROM:<a@b>
-        U> 250 ok
-        C< 250 ok
-        C> BDAT 4|ab|RCPT TO:<c@d>
-        C< {code} 5.5.1 no valid recipients (s1)
-        U< RCPT TO:<c@d>
-        U> 250 ok
-        C< 250 ok
-        C> BDAT 4 LAST|cd|DATA
-        C< 503 5.5.1 a chunk of this message was refused (s1)
-        U< DATA
     """)

@@ -24,6 +24,7 @@ from mailweir.wire.dots import unstuff
 from mailweir.wire.smtp import Bdat, Chunk, Command, CommandReader, Text
 
 Make = Callable[..., Stage]
+LOST = "421 4.3.0 lost the server, try again later (s1)"
 OURS = "354 end data with <CR><LF>.<CR><LF>"
 PLAIN = "PIPELINING|250 HELP"
 """What an upstream without CHUNKING offers."""
@@ -148,6 +149,30 @@ def test_upstream_is_out_of_step_at_data(smtp: Make, reply: str) -> None:
         U. aborted
         C< 451 local error, try again later (s1)
     """)
+
+
+def test_who_closes_his_half_behind_a_text_awaits_its_answer(smtp: Make) -> None:
+    """As Exim does: QUIT with the end of its text, and then nothing more."""
+    stage = smtp(upto="mail", offer=PLAIN).play("""
+        C> BDAT 4 LAST|hi|QUIT
+        U< DATA
+    """)
+    assert stage.relay.owes_answer()
+    stage.play("""
+        U> 354 go
+        U< hi|.
+        U> 250 queued
+        C< 250 queued
+        U< QUIT
+    """)
+
+
+def test_who_closes_his_half_in_a_text_has_given_it_up(smtp: Make) -> None:
+    stage = smtp(upto="mail", offer=PLAIN).play("""
+        C> BDAT 9 LAST|hi|QUIT
+        U< DATA
+    """)
+    assert not stage.relay.owes_answer()
 
 
 def test_no_recipients_no_data(smtp: Make) -> None:
@@ -602,8 +627,42 @@ def test_many_chunks_wait_for_answers(smtp: Make) -> None:
     for _ in range(20):
         stage.say("client", LONG)
     assert stage.upstream.heard.count(b"BDAT ") == 8
+    for _ in range(7):
+        stage.say("upstream", b"250 ok\r\n")
+    assert stage.upstream.heard.count(b"BDAT ") == 8
     stage.say("upstream", b"250 ok\r\n")
-    assert stage.upstream.heard.count(b"BDAT ") == 9
+    assert stage.upstream.heard.count(b"BDAT ") == 9  # what has been waiting here goes in one
+
+
+def test_upstream_is_lost_before_the_end_was_judged(smtp: Make) -> None:
+    """Nobody is left without an answer: neither who awaits a verdict, nor who awaits answers to chunks."""
+    stage = smtp(Judge(Deferred()), upto="mail").play("""
+        C> BDAT 4 LAST|hi|
+    """)
+    stage.play(f"""
+        U! reset
+        C< {LOST}
+        C. closed
+    """)
+    stage = smtp(Judge(), upto="mail")
+    stage.say("client", b"BDAT %d\r\n" % len(LONG) + LONG + b"BDAT 0 LAST\r\n")
+    stage.upstream.heard = b""
+    stage.play(f"""
+        U! reset
+        C< {LOST}
+        C. closed
+    """)
+
+
+def test_upstream_is_lost_between_chunks(smtp: Make) -> None:
+    stage = smtp(Judge(), upto="mail")
+    for _ in range(9):
+        stage.say("client", b"BDAT %d\r\n" % len(LONG) + LONG)
+    stage.say("client", b"BDAT 4 LAST\r\nhi\r\n")
+    stage.upstream.heard = stage.client.heard = b""
+    stage.say("client", b"NOOP\r\n")
+    stage.relay.upstream_gone("reset")
+    assert stage.client.heard.endswith(b"451 4.3.0 lost the server, try again later (s1)\r\n250 2.0.0 ok\r\n")
 
 
 def test_an_upstream_of_one_command_at_a_time(smtp: Make) -> None:

@@ -34,14 +34,12 @@ def _bdat(talk: Talk, command: Bdat) -> None:
         swallow(talk, words.NOT_OFFERED)
     elif mail is None:
         swallow(talk, talk.needs_mail())
-    elif mail.torn and (mail.up or mail.dropped):
-        swallow(talk, words.TORN)
     elif isinstance(mail.collecting, Collecting):
         _collect(talk, mail.collecting, command)
     elif not _passes(talk, mail) or mail.dropped or _needs_count(talk, command):
         talk.when_quiet(lambda: _take_in(talk, command))
     elif not mail.up:  # a chunk that upstream refuses is for some servers none
-        _no_recipients(talk, mail, command)
+        _no_recipients(talk, command)
     else:
         _pass(talk, mail, command)
 
@@ -62,9 +60,10 @@ def _needs_count(talk: Talk, command: Bdat) -> bool:
     return command.last and (talk.dialect.each or talk.upstream_dialect.each)
 
 
-def _no_recipients(talk: Talk, mail: Mail, command: Bdat) -> None:
-    mail.balked = True
-    mail.torn = not command.last
+def _no_recipients(talk: Talk, command: Bdat) -> None:
+    """A chunk that was refused ends the transaction here: of a text that lacks one nothing may arrive."""
+    talk.forget_mail()
+    talk.owes_reset = talk.upstream is not None
     if command.last and talk.dialect.each:
         talk.taker = Swallowing(talk)  # a reply here would be taken for that to the next command
     else:
@@ -103,7 +102,7 @@ def _take_in(talk: Talk, command: Bdat) -> None:
     if mail is None:
         swallow(talk, talk.needs_mail())
     elif not mail.up and not mail.dropped:
-        _no_recipients(talk, mail, command)
+        _no_recipients(talk, command)
     elif mail.up and _passes(talk, mail):
         _pass(talk, mail, command)
     else:
@@ -243,8 +242,8 @@ class Collecting:
         assert chunk is not None
         if event.end:
             talk.taker = None
+            talk.unfinished = self.amid_data or chunk.last  # until its end is answered, or has gone up
         if self._intake.take(event.octets, due=event.end, last=chunk.last):
-            talk.unfinished = self.amid_data
             talk.answer(talk.words(Answer(250, "2.0.0", f"{chunk.size} octets received")))
 
 

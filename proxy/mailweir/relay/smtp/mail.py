@@ -26,9 +26,8 @@ class Mail:
 
     `up` counts the recipients that upstream has accepted or has yet to answer; `refused`: a recipient was
     refused here, so upstream doesn't know of it; `balked`: DATA was refused here, so upstream still waits
-    for it; `torn`: a chunk was, so those behind it are no whole message. `discard`: the whole message shall
-    be dropped; `dropped`: these recipients get nothing, though the client was told that they were accepted,
-    and what we say for them where LMTP owes them a reply.
+    for it. `discard`: the whole message shall be dropped; `dropped`: these recipients get nothing, though
+    the client was told that they were accepted, and what we say for them where LMTP owes them a reply.
     `line` is the client's MAIL, and `lines` its RCPT for each recipient that upstream knows, in upstream's
     order, our own for those that plugins added; `stale`: upstream knows others, too, who shall get nothing.
     `policy` is that of the recipients which are `up`. `collecting` takes the chunks of a text that doesn't pass
@@ -55,7 +54,6 @@ class Mail:
         "refused",
         "screen",
         "stale",
-        "torn",
         "transaction",
         "turned_down",
         "up",
@@ -70,7 +68,6 @@ class Mail:
         self.up = 0
         self.refused = False
         self.balked = False
-        self.torn = False
         self.chunked = False
         self.amid_data = False
         self.binary = parameters(transaction.envelope.parameters).get("BODY", "").upper() == "BINARYMIME"

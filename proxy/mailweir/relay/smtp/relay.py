@@ -200,7 +200,7 @@ class SmtpRelay(Talk):
 
     def at_stake(self) -> bool:
         # who says QUIT behind a text and closes its half, as Exim does at once, still waits for the answers
-        return self.session.state in ("text", "sending") and not self.from_client.only(b"QUIT")
+        return self.session.state in ("text", "sending") and not self.from_client.only("QUIT")
 
     def patience(self) -> tuple[float, Leg]:
         return timers.borne(self)

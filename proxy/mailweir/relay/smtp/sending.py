@@ -21,7 +21,7 @@ CHUNK = 64 * 1024
 """Octets that are collected before they leave as a chunk, so that who drips doesn't make a command an octet."""
 
 UNDER_WAY = 8
-"""Chunks that upstream has yet to answer at which the client waits."""
+"""Chunks that upstream has yet to answer at which the client waits for all these answers."""
 
 
 class Sending(ABC):
@@ -188,10 +188,15 @@ class ByBdat(Sending):
 
     def _soon(self, then: Callable[[], None]) -> None:
         """At once, or behind a reminder of ours (`timers`) where upstream takes one command at a time."""
+
+        def unless_lost() -> None:
+            if self._talk.mail is self._mail:
+                then()
+
         if self._talk.pipelines:
             then()
         else:
-            self._talk.when_quiet(then)
+            self._talk.when_quiet(unless_lost)
 
     def _stored(self, pieces: Iterator[bytes], size: int) -> None:
         self._announce(size, last=self._whole)
@@ -216,10 +221,8 @@ class ByBdat(Sending):
         talk = self._talk
         self._unanswered += 1
         talk.expect(Awaited("BDAT", self._answered, hidden=True))
-        if not talk.pipelines:
+        if not talk.pipelines or self._unanswered >= UNDER_WAY:
             talk.hold("turn")
-        elif self._unanswered >= UNDER_WAY:
-            talk.hold("sending")
 
     def _last(self) -> None:
         self._announce(len(self._held), last=True)
