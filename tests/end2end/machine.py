@@ -34,16 +34,26 @@ def locate(program: str) -> Path:
     raise Missing(f"{program} is not on this machine; as root, run: .ci/packages.sh test")
 
 
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on, below those that the kernel gives to clients."""
+    """A port of 127.0.0.1 that nobody listens on, below those that the kernel gives to clients.
+
+    None is given twice: servers open theirs later, and tests that run beside have others to choose from.
+    """
     while True:
-        port = random.randrange(20000, 32000)
+        port = random.randrange(20000 + 3000 * _WORKER, 23000 + 3000 * _WORKER)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return port
+        _given.add(port)
+        return port
 
 
 def wait_until(what: str, true: Callable[[], object], seconds: float = 20.0) -> None:
