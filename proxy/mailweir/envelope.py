@@ -25,7 +25,36 @@ Single = Reject | Defer | Discard | Quarantine
 """What may be said to one recipient of several; the rest is about the whole message or session."""
 
 
-class Recipient:
+class Said:
+    """What MAIL and RCPT have in common: parameters, and whether a plugin has changed what was said.
+
+    `fixed`: upstream can't be asked anew, so any change is a mistake.
+    """
+
+    __slots__ = ("_parameters", "edited", "fixed")
+
+    def __init__(self, parameters: str) -> None:
+        self._parameters = parameters
+        self.edited = False
+        self.fixed = False
+
+    @property
+    def parameters(self) -> str:
+        return self._parameters
+
+    @parameters.setter
+    def parameters(self, parameters: str) -> None:
+        check_parameters(parameters)
+        if parameters != self._parameters:
+            self._change()
+            self._parameters = parameters
+
+    def _change(self) -> None:
+        check_open(self.fixed)
+        self.edited = True
+
+
+class Recipient(Said):
     """One RCPT. `address` is what stands between the angle brackets, `parameters` the rest, verbatim.
 
     `original` is the address as the client said it, empty for a recipient that a plugin `added`; nobody
@@ -40,13 +69,10 @@ class Recipient:
 
     __slots__ = (
         "_address",
-        "_parameters",
         "_verdict",
         "accepted",
         "added",
         "decided_by",
-        "edited",
-        "fixed",
         "original",
         "policy",
         "refused_by",
@@ -54,14 +80,12 @@ class Recipient:
     )
 
     def __init__(self, address: str, parameters: str = "", *, accepted: bool = False) -> None:
+        super().__init__(parameters)
         self._address = self.original = address
-        self._parameters = parameters
         self._verdict: Single | None = None
         self.accepted = accepted
         self.added = False
         self.required = False
-        self.edited = False
-        self.fixed = False
         self.decided_by = ""
         self.policy = ""
         self.refused_by = ""
@@ -81,17 +105,6 @@ class Recipient:
         if address != self._address:
             self._change()
             self._address = address
-
-    @property
-    def parameters(self) -> str:
-        return self._parameters
-
-    @parameters.setter
-    def parameters(self, parameters: str) -> None:
-        check_parameters(parameters)
-        if parameters != self._parameters:
-            self._change()
-            self._parameters = parameters
 
     @property
     def verdict(self) -> Single | None:
@@ -114,28 +127,22 @@ class Recipient:
         """The part behind the last `@`, in lower case; empty if there is none."""
         return self._address.rpartition("@")[2].lower() if "@" in self._address else ""
 
-    def _change(self) -> None:
-        check_open(self.fixed)
-        self.edited = True
 
-
-class Envelope:
+class Envelope(Said):
     """Sender and recipients. Plugins may assign `sender` and `parameters` (of MAIL) and `add` or `remove`.
 
     `recipients` are in the order of their RCPTs, those that plugins added among them.
     """
 
-    __slots__ = ("_parameters", "_sender", "additions", "edited", "fixed", "recipients")
+    __slots__ = ("_sender", "additions", "recipients")
 
     def __init__(
         self, sender: str = "", parameters: str = "", recipients: list[Recipient] | None = None
     ) -> None:
+        super().__init__(parameters)
         self._sender = sender
-        self._parameters = parameters
         self.recipients = [] if recipients is None else recipients
         self.additions: tuple[Recipient, ...] = ()
-        self.edited = False
-        self.fixed = False
 
     def __repr__(self) -> str:
         return f"Envelope({self._sender!r}, {self._parameters!r}, {self.recipients!r})"
@@ -150,17 +157,6 @@ class Envelope:
         if sender != self._sender:
             self._change()
             self._sender = sender
-
-    @property
-    def parameters(self) -> str:
-        return self._parameters
-
-    @parameters.setter
-    def parameters(self, parameters: str) -> None:
-        check_parameters(parameters)
-        if parameters != self._parameters:
-            self._change()
-            self._parameters = parameters
 
     @property
     def accepted(self) -> list[Recipient]:
@@ -195,10 +191,6 @@ class Envelope:
         for recipient in self.recipients:
             recipient.fixed = fixed
         return before
-
-    def _change(self) -> None:
-        check_open(self.fixed)
-        self.edited = True
 
 
 def check_open(fixed: bool) -> None:

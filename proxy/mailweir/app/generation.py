@@ -53,7 +53,9 @@ class Generation:
         self._spool = spool
         pairs = [(entry.certificate, entry.key) for entry in configuration.certificates]
         self.certificates = Certificates(pairs, clock)
-        self._upstreams = {name: self._upstream(name, is_own) for name in configuration.upstreams}
+        self._upstreams = {
+            name: upstream(name, made, clock, is_own) for name, made in configuration.upstreams.items()
+        }
         self.welcomes = {name: self._welcome(name, made) for name, made in configuration.listeners.items()}
 
     @property
@@ -70,9 +72,6 @@ class Generation:
         """Where the admin window is, if there is one."""
         admin = self.configuration.admin
         return None if admin is None else parse(admin.listen)
-
-    def _upstream(self, name: str, is_own: IsOwn) -> Upstream:
-        return upstream(name, self.configuration.upstreams[name], self._clock, is_own)
 
     def _welcome(self, name: str, listener: Listener) -> Welcome:
         return Welcome(

@@ -37,11 +37,11 @@ HANDSHAKE = 30.0
 LINGER = 30.0
 """Seconds after `close` for the peer to take what was written, and to end its half."""
 
-GATHERED = 16 * 1024
-"""Octets up to which what is written in one turn leaves in one piece; more leave at once."""
-
 HURRIED = 5.0
 """The same once we want to stop."""
+
+GATHERED = 16 * 1024
+"""Octets up to which what is written in one turn leaves in one piece; more leave at once."""
 
 
 class Phase(Enum):

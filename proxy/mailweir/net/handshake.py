@@ -80,7 +80,7 @@ def why(error: BaseException | None, connection: SSL.Connection | None = None) -
     for fragment, reason, meaning in FAILURES:
         if fragment in words:
             return reason, objection or f"{meaning} ({words})"
-    return Reason.OTHER, words or "handshake failed"
+    return Reason.OTHER, objection or words or "handshake failed"
 
 
 def said(error: SSL.Error) -> str:

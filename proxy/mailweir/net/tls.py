@@ -28,10 +28,9 @@ from mailweir.net import dane
 from mailweir.net.addresses import is_number
 from mailweir.net.complaints import not_acceptable, wrong_name
 from mailweir.net.dane import Tlsa
-from mailweir.net.handshake import said, why
+from mailweir.net.handshake import objections, said, why
 
 Verify = bool | Path | Literal["dane"]
-
 
 NO_NOTIFY = "closed without TLS close_notify"
 """The connection ended, but not its TLS (RFC 8446 6.1)."""
@@ -117,12 +116,11 @@ class _Towards:
 
 
 class _Check:
-    """What a server must prove: its name, or that it is whom `records` mean. And what was wrong with that."""
+    """What a server must prove: its name, or that it is whom `records` mean."""
 
     def __init__(self, host: str, records: Sequence[Tlsa] | None) -> None:
         self.host = host
         self.records = records
-        self.wrong = ""
 
 
 _checks: WeakKeyDictionary[SSL.Connection, _Check] = WeakKeyDictionary()
@@ -148,9 +146,7 @@ def explain(error: BaseException | None, layer: TLSMemoryBIOProtocol | None) -> 
         return ""
     if isinstance(error, SSL.Error):
         connection = layer.getHandle() if layer is not None else None
-        check = _checks.get(connection) if connection is not None else None
-        wrong = check.wrong if check is not None else ""
-        return f"TLS: {wrong or why(error, connection)[1]}"
+        return f"TLS: {why(error, connection)[1]}"
     if isinstance(error, ConnectionClosed) and error.__cause__ is not None:
         cause = error.__cause__
         return (cause.strerror or str(cause)).lower() if isinstance(cause, OSError) else str(cause)
@@ -159,13 +155,15 @@ def explain(error: BaseException | None, layer: TLSMemoryBIOProtocol | None) -> 
 
 def _verify(connection: SSL.Connection, shown: crypto.X509, code: int, depth: int, good: int) -> bool:
     """Called by OpenSSL for each certificate of the chain, the server's own last."""
-    check = _checks[connection]
     certificate = shown.to_cryptography()
+    wrong = ""
     if not good:
-        check.wrong = not_acceptable(certificate, code)
+        wrong = not_acceptable(certificate, code)
     elif depth == 0:
-        check.wrong = wrong_name(certificate, check.host)
-    return not check.wrong
+        wrong = wrong_name(certificate, _checks[connection].host)
+    if wrong:
+        objections[connection] = wrong
+    return not wrong
 
 
 def fresh_context(method: int) -> SSL.Context:
@@ -184,6 +182,7 @@ def fresh_context(method: int) -> SSL.Context:
 
 
 def load_pair(context: SSL.Context, certificate: Path, key: Path) -> None:
+    """Show this chain, whose first certificate's key is `key`; `CertificateUnusable` if that can't be."""
     try:
         context.use_certificate_chain_file(str(certificate))
     except SSL.Error as error:

@@ -2,7 +2,8 @@
 
 The way is chosen when the text begins, from what the chain listens to. A relay feeds the text (without
 stuffing or framing) to a `Carrier`, is told the decision once, and takes what leaves from
-`message.pieces()`. Where plugins only judge, all but the end of the text may leave before they have. `Pump` sends that as fast as the other side takes it.
+`message.pieces()`. Where plugins only judge, all but the end of the text may leave before they have. `Pump`
+sends it as fast as the other side takes it.
 """
 
 from collections.abc import Callable, Iterator
@@ -49,10 +50,10 @@ class Carrier:
 
     `judged` is called exactly once unless the client leaves: under `Way.HEAD` as soon as the header is
     complete, under `Way.END` and `Way.WHOLE` after `end`. Under `Way.END`, `leaves` turns true once the
-    header was judged: what is here may leave then, and after it what comes. After a decision that stops the message, `feed` and `end` are
-    free to be called and do nothing. `leg` is the side the text comes from; it is held while a plugin
-    thinks, so no text comes then, but for what was cut off the same read: `feed` takes it at any time.
-    `made` is called with the message as soon as there is one, before anybody is asked.
+    header was judged: what is here may leave then, and after it what comes. After a decision that stops the
+    message, `feed` and `end` are free to be called and do nothing. `leg` is the side the text comes from; it
+    is held while a plugin thinks, so no text comes then, but for what was cut off the same read: `feed` takes
+    it at any time. `made` is called with the message as soon as there is one, before anybody is asked.
     """
 
     def __init__(

@@ -101,7 +101,6 @@ class _Question:
             assert self._parts is not None
             literals.resend(relay, Slot(event.tag, event.name), self._parts)
         else:
-            assert made is not None
             self._send(*made)
 
     def _send(self, name: str, texts: list[bytes], values: list[bytes]) -> None:

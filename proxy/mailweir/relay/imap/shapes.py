@@ -4,40 +4,26 @@ A command without a row has none that name a mailbox, a message or an item. `key
 """
 
 from collections.abc import Sequence
-from enum import Enum, auto
+from enum import Enum
 
 from mailweir.wire.imap_arguments import Group, Node
 
 
 class Means(Enum):
-    """What one argument is."""
+    """What one argument is, by the word that stands for it in a row."""
 
-    MAILBOX = auto()
-    TARGET = auto()
-    REFERENCE = auto()
-    NUMBERS = auto()
-    ITEMS = auto()
-    FLAGS = auto()
-    MAYBE_FLAGS = auto()
-    OPTIONS = auto()
-    WORD = auto()
-    KEYS = auto()
-    REST = auto()
+    MAILBOX = "mailbox"
+    TARGET = "target"
+    REFERENCE = "reference"
+    NUMBERS = "numbers"
+    ITEMS = "items"
+    FLAGS = "flags"
+    MAYBE_FLAGS = "flags?"
+    OPTIONS = "(options)?"
+    WORD = "word"
+    KEYS = "keys"
+    REST = "..."
 
-
-_LETTERS = {
-    "mailbox": Means.MAILBOX,
-    "target": Means.TARGET,
-    "reference": Means.REFERENCE,
-    "numbers": Means.NUMBERS,
-    "items": Means.ITEMS,
-    "flags": Means.FLAGS,
-    "flags?": Means.MAYBE_FLAGS,
-    "(options)?": Means.OPTIONS,
-    "word": Means.WORD,
-    "keys": Means.KEYS,
-    "...": Means.REST,
-}
 
 _ROWS = {
     "SELECT EXAMINE CREATE": "mailbox (options)?",
@@ -61,11 +47,7 @@ _ROWS = {
 }
 """RFC 9051; LIST: RFC 5258, ACL: RFC 4314, QUOTA: RFC 9208, METADATA: RFC 5464, REPLACE: RFC 8508."""
 
-SHAPES = {
-    name: tuple(_LETTERS[letter] for letter in row.split())
-    for names, row in _ROWS.items()
-    for name in names.split()
-}
+SHAPES = {name: tuple(map(Means, row.split())) for names, row in _ROWS.items() for name in names.split()}
 
 ELSEWHERE = frozenset({"ESEARCH", "NOTIFY", "GENURLAUTH", "URLFETCH", "RESETKEY", "XAPPLEPUSHSERVICE"})
 """Commands that name mailboxes in ways of their own, or by URL (RFC 7377, 5465, 4467): those who guard

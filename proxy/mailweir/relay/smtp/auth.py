@@ -1,8 +1,9 @@
 """AUTH (RFC 4954): the dialogue goes through line by line; its lines are never commands, and never logged.
 
-Every login that fails is counted, whoever refused it. Where the secret can be read, the chain is asked before upstream sees it. A dialogue that we end ourselves
-is cancelled upstream by `*`, and upstream's reply to that is ours to swallow. A mechanism that may put all
-that follows in a layer of its own turns the session into raw octets.
+Every login that fails is counted, whoever refused it. Where the secret can be read, the chain is asked before
+upstream sees it. A dialogue that we end ourselves is cancelled upstream by `*`, and upstream's reply to that is
+ours to swallow. A mechanism that may put all that follows in a layer of its own turns the session into raw
+octets.
 """
 
 from functools import partial

@@ -35,7 +35,7 @@ def _bdat(talk: Talk, command: Bdat) -> None:
     elif mail is None:
         swallow(talk, talk.needs_mail())
     elif isinstance(mail.collecting, Collecting):
-        _collect(talk, mail.collecting, command)
+        _collect(talk, mail, mail.collecting, command)
     elif not _passes(talk, mail) or mail.dropped or _needs_count(talk, command):
         talk.when_quiet(lambda: _take_in(talk, command))
     elif not mail.up:  # a chunk that upstream refuses is for some servers none
@@ -108,13 +108,13 @@ def _take_in(talk: Talk, command: Bdat) -> None:
     else:
         mail.chunked = True
         mail.collecting = collecting = Collecting(talk, mail)
-        _collect(talk, collecting, command)
+        _collect(talk, mail, collecting, command)
 
 
-def _collect(talk: Talk, collecting: "Collecting", command: Bdat) -> None:
+def _collect(talk: Talk, mail: Mail, collecting: "Collecting", command: Bdat) -> None:
     collecting.begin(command)
     _begin(talk, collecting)
-    talk.keeps_waiting = not collecting.amid_data
+    talk.keeps_waiting = not mail.amid_data
 
 
 def _begin(talk: Talk, taker: "Passing | Collecting") -> None:
@@ -228,11 +228,6 @@ class Collecting:
         self._intake = Intake(talk, mail, discarded(mail))
         self._chunk: Bdat | None = None
 
-    @property
-    def amid_data(self) -> bool:
-        """What was taken of the text goes up by DATA, so upstream waits for no command."""
-        return self._mail.amid_data
-
     def begin(self, command: Bdat) -> None:
         """Another chunk."""
         self._chunk = command
@@ -242,7 +237,7 @@ class Collecting:
         assert chunk is not None
         if event.end:
             talk.taker = None
-            talk.unfinished = self.amid_data or chunk.last  # until its end is answered, or has gone up
+            talk.unfinished = self._mail.amid_data or chunk.last  # until its end is answered, or has gone up
         if self._intake.take(event.octets, due=event.end, last=chunk.last):
             talk.answer(talk.words(Answer(250, "2.0.0", f"{chunk.size} octets received")))
 

@@ -6,7 +6,7 @@ It stands among the BDATs of a transaction. Its URL is a secret like a password,
 import re
 
 from mailweir.relay.smtp import words
-from mailweir.relay.smtp.data import discarded
+from mailweir.relay.smtp.data import discarded, no_recipients
 from mailweir.relay.smtp.ending import VERB, Ending, conclude
 from mailweir.relay.smtp.envelope import after_reset
 from mailweir.relay.smtp.mail import Mail
@@ -40,8 +40,7 @@ def _decide(talk: Talk, command: Command, *, last: bool) -> None:
     if mail is None:
         talk.refuse(talk.needs_mail())
     elif not mail.up and not mail.dropped:
-        mail.balked = True
-        talk.refuse(talk.dialect.no_recipients)
+        no_recipients(talk, mail)
     elif (decision := discarded(mail)) is not None:
         if last:
             conclude(talk, talk.words(words.ACCEPTED), decision)

@@ -12,7 +12,6 @@ from mailweir.relay import securing
 from mailweir.relay.smtp import words
 from mailweir.relay.smtp.offer import NOTHING, upstream_keywords
 from mailweir.relay.smtp.talk import Awaited, Talk
-from mailweir.relay.smtp.words import Answer
 from mailweir.wire.errors import ProtocolError
 from mailweir.wire.smtp import Command, Reply
 
@@ -86,16 +85,12 @@ class First(Opening):
         talk.session.state = "command"
         if talk.rules.smtp.early_talker == "reject" and talk.from_client.pending:
             talk.limits.reached("early_talker")
-            talk.part(talk.words(in_greeting(words.EARLY, talk.rules.hostname)), "client spoke too early")
+            early = words.in_greeting(words.EARLY, talk.rules.hostname, talk.session.id)
+            talk.part(early, "client spoke too early")
             return
         talk.client.write(greeting.raw)
         talk.greeted()
         talk.at_border()
-
-
-def in_greeting(refusal: Answer, hostname: str) -> Answer:
-    """As it is said in place of a greeting, which has a name and no enhanced code (RFC 2034 4)."""
-    return Answer(refusal.code, "", f"{hostname} {refusal.text}")
 
 
 def starttls(talk: Talk, command: Command) -> None:

@@ -96,13 +96,16 @@ def shown(octets: bytes) -> str:
 def greeting(decision: Decision | None, host: str, session: str, *, insecure: bool = False) -> bytes:
     """What is said in place of a greeting: 554 for "no", 421 for "not now" (RFC 5321 3.1, RFC 7504).
 
-    Enhanced codes don't stand in a greeting (RFC 2034 4). `decision` None: upstream can't be had, or not
-    securely.
+    `decision` None: upstream can't be had, or not securely.
     """
     if decision is None:
-        code, _, text = NO_TLS_UPSTREAM if insecure else UNAVAILABLE
+        answer = NO_TLS_UPSTREAM if insecure else UNAVAILABLE
     else:
-        said = refusal(decision, "connected")
         code = 554 if isinstance(decision.verdict, Reject) else 421
-        code, text = decision.verdict.code or code, said.text
-    return reply(Answer(code, "", f"{host} {text}"), session, enhanced=False)
+        answer = refusal(decision, "connected")._replace(code=decision.verdict.code or code)
+    return in_greeting(answer, host, session)
+
+
+def in_greeting(answer: Answer, host: str, session: str) -> bytes:
+    """An answer in place of a greeting, which has a name and no enhanced code (RFC 2034 4)."""
+    return reply(Answer(answer.code, "", f"{host} {answer.text}"), session, enhanced=False)
