@@ -72,20 +72,16 @@ def parameters(text: str) -> dict[str, str]:
 
 
 def _text(octets: bytes) -> str:
-    return octets.decode(_charset(octets))
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        return octets.decode("latin-1")
 
 
 def _octets(text: str, instead: bytes) -> bytes:
     """`text` as octets, in the charset of what it stands `instead` of: octets that were kept stay so."""
+    octets = text.encode()
     try:
-        return text.encode(_charset(instead))
+        return octets if _text(instead).encode() == instead else text.encode("latin-1")
     except UnicodeEncodeError:
-        return text.encode()
-
-
-def _charset(octets: bytes) -> str:
-    try:
-        octets.decode()
-    except UnicodeDecodeError:
-        return "latin-1"
-    return "utf-8"
+        return octets

@@ -51,8 +51,11 @@ class HiddenEnds:
     def found(self, piece: bytes, *, stuffed: bool) -> bool:
         """Tell whether one ends in this piece. Not `stuffed`: a dot that begins a line will be stuffed."""
         text = self._begun + piece
-        begun = _BEGUN.fullmatch(text, max(text.rfind(b"\n"), 0))
-        self._begun = b"" if begun is None else b"\n" + b"".join(part[-1:] for part in begun.groups(b""))
+        if piece.endswith(b"\n"):
+            self._begun = b"\n"
+        else:
+            begun = _BEGUN.fullmatch(text, max(text.rfind(b"\n"), 0))
+            self._begun = b"" if begun is None else b"\n" + b"".join(part[-1:] for part in begun.groups(b""))
         if b"\0" not in text and not (stuffed and sz.find(text, b"\n.") >= 0):
             return False
         return (_HIDDEN if stuffed else _BEHIND_NUL).search(text) is not None

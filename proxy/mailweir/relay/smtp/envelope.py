@@ -161,9 +161,11 @@ def _objection(talk: Talk, sender: Path) -> Answer | None:
     if not sender.parameters:
         return None
     given = parameters(sender.parameters)
-    keys = [word.partition("=")[0].upper() for word in sender.parameters.split()]
-    if keys.count("SIZE") > 1 or keys.count("BODY") > 1:  # who knows which of them upstream believes
-        return words.BAD_ARGUMENTS
+    said = sender.parameters.split()
+    if len(said) > len(given):  # a key stands twice
+        keys = [word.partition("=")[0].upper() for word in said]
+        if keys.count("SIZE") > 1 or keys.count("BODY") > 1:  # who knows which of them upstream believes
+            return words.BAD_ARGUMENTS
     size = given.get("SIZE", "")
     # RFC 1870 allows 20 digits, and Python would refuse to read thousands
     if talk.offer.size and size.isdecimal() and (len(size) > 20 or int(size) > talk.offer.size):

@@ -145,7 +145,7 @@ class Talk(Conversation):
             greets = slot.verb in self.dialect.hellos
             self.reach(partial(self.forward, octets, slot, barrier=barrier), greets=greets)
             return
-        if self.ledger and not self.pipelines:  # of a reminder of ours (`timers`)
+        if not self.pipelines and self.ledger:  # of a reminder of ours (`timers`)
             self.when_quiet(partial(self.forward, octets, slot, barrier=barrier))
             return
         if not self.expect(slot):
